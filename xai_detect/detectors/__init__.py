@@ -1,0 +1,1 @@
+"""Detectors: the protocol, one adapter per library, and restricted loading of weights."""

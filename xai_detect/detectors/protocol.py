@@ -1,0 +1,118 @@
+"""What a detector must be able to do, in three steps of trust.
+
+A black box answers ``detect``. One that shows its raw predictions also answers ``raw``: enough for
+every mask method. A white box also answers ``candidate``: gradients, and all methods.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xai_detect.boxes import Size
+from xai_detect.frame import Frame
+from xai_detect.types import Detections, Provenance, Target
+
+
+class Raw(NamedTuple):
+    """Every prediction before threshold and suppression.
+
+    Attributes:
+        boxes: ``(x1, y1, x2, y2)`` in input pixels; ``g`` is 1 where all classes share a box, else
+            the number of classes.
+        probabilities: What the detector would report as confidence, per class, in [0, 1].
+    """
+
+    boxes: Float[Tensor, "b a g 4"]
+    probabilities: Float[Tensor, "b a c"]
+
+
+class Candidates(NamedTuple):
+    """Chosen raw predictions, with gradients.
+
+    Attributes:
+        log_odds: ``ln(p / (1 - p))`` of the confidence the detector reports for each class. For a
+            sigmoid head this is the class logit; for a softmax head it is the class logit against
+            all others, so that a common shift of the logits changes nothing. Sigmoid gives the
+            reported confidence back.
+        boxes: ``(x1, y1, x2, y2)`` in input pixels, for the target's class.
+    """
+
+    log_odds: Float[Tensor, "b k c"]
+    boxes: Float[Tensor, "b k 4"]
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds objects. This is all that a sealed black box offers."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where its answers come from."""
+
+    def frame(self, image_size: Size) -> Frame:
+        """How an image of this size will be placed in the network's input."""
+
+    def detect(
+        self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
+    ) -> list[Detections]:
+        """Find objects in a batch, without gradients, exactly as the library itself would.
+
+        Args:
+            pixels: RGB in [0, 1], already placed by ``frame``.
+            frame: Maps boxes back to the image; shared by the whole batch.
+            confidence: Detections at or below it are dropped.
+
+        Returns:
+            One result per input, boxes in image pixels, best first. An image with nothing in it
+            gives an empty result.
+        """
+
+
+@runtime_checkable
+class RawDetector(Detector, Protocol):
+    """A detector that shows its predictions before threshold and suppression."""
+
+    def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
+        """Every raw prediction, without gradients."""
+
+
+@runtime_checkable
+class WhiteBoxDetector(RawDetector, Protocol):
+    """A detector whose gradients can be asked for."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The network itself; whoever borrows it gives it back as it was."""
+
+    def candidate(
+        self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Candidates:
+        """The raw predictions named by the targets, differentiable in ``pixels``.
+
+        The candidate is fixed. There is no matching, thresholding or suppression in between, so
+        the scores are smooth and the graph is unbroken. One forward pass serves all targets.
+
+        Raises:
+            TargetError: If a candidate or label does not exist in this network.
+        """
+
+    def score(
+        self, pixels: Float[Tensor, "b 3 i j"], target: Target, frame: Frame | None = None
+    ) -> Float[Tensor, "b"]:
+        """Log-odds of the target's class at its candidate, differentiable in ``pixels``.
+
+        Args:
+            pixels: RGB in [0, 1], in input pixels.
+            target: The question.
+            frame: Where the image lies in ``pixels``; needed by two-stage detectors on a resized
+                image only. None: input pixels are image pixels.
+
+        Raises:
+            TargetError: If the candidate or label does not exist in this network.
+        """

@@ -1,0 +1,36 @@
+"""Everything that can go wrong, as one tree.
+
+    XaiDetectError
+    ├── InputError          what was given is wrong: file, box, class name, folder, setting
+    │   ├── TargetError     the target does not exist in this detector
+    │   └── WeightsError    a checkpoint is missing, damaged, refused or no detector
+    ├── ExplainError        a method could not produce a map
+    └── MissingExtraError   an optional package is needed; the message holds the pip command
+
+Each class is also the builtin a caller would expect. A message says what was given, what was
+expected and what to do. Anything outside this tree is a bug and keeps its traceback.
+"""
+
+
+class XaiDetectError(Exception):
+    """The root: catch this to catch everything this package raises on purpose."""
+
+
+class InputError(XaiDetectError, ValueError):
+    """What was given is wrong, and the caller can mend it."""
+
+
+class TargetError(InputError):
+    """The target names a class or a candidate that this detector does not have."""
+
+
+class WeightsError(InputError):
+    """A checkpoint is missing, damaged, refused, or holds no detector."""
+
+
+class ExplainError(XaiDetectError, RuntimeError):
+    """A method could not produce a map."""
+
+
+class MissingExtraError(XaiDetectError, ImportError):
+    """An optional package is needed; the message holds the pip command."""

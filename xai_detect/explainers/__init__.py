@@ -1,0 +1,1 @@
+"""Explainers: one frozen dataclass per method, one call that runs any of them."""

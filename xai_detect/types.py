@@ -1,0 +1,289 @@
+"""The records that travel through the package; each is checked once and then only read.
+
+Boxes are ``(x1, y1, x2, y2)`` in pixels of the original image; sizes are ``(height, width)``.
+Records are frozen; their tensors are not to be edited in place.
+"""
+
+import difflib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xai_detect.boxes import Box, Size
+from xai_detect.errors import InputError, TargetError
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a detector's answers come from; written into every run.
+
+    Attributes:
+        name: What the user asked for, without folders.
+        family: The library that runs it: ``ultralytics``, ``torchvision`` or ``onnx``.
+        sha256: Digest of the weights file; empty for an untrained network.
+        domain: ``photo`` or ``xray``: which fills and views suit its images.
+        input_size: Side or sides of the network's input in pixels, in words.
+    """
+
+    name: str
+    family: str
+    sha256: str
+    domain: str
+    input_size: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One question: why this class in this box?
+
+    Attributes:
+        box: The detection's box in image pixels.
+        label: Index into ``class_names``; need not be the class that was reported.
+        score: Confidence the detector reported for this class, in [0, 1]; NaN if it reported
+            another class.
+        candidate: The raw prediction (anchor, query or proposal) that gave the box.
+        class_names: The detector's classes, in label order.
+        proposal: The region a two-stage detector pooled; elsewhere the box itself.
+    """
+
+    box: Box
+    label: int
+    score: float
+    candidate: int
+    class_names: tuple[str, ...]
+    proposal: Box
+
+    @property
+    def name(self) -> str:
+        """The class in words."""
+        return self.class_names[self.label]
+
+    def as_class(self, name: str) -> "Target":
+        """The same box and candidate, asked about another class.
+
+        Raises:
+            TargetError: If the detector has no such class; the message suggests near names.
+        """
+        label = label_of(name, self.class_names)
+        return self if label == self.label else replace(self, label=label, score=math.nan)
+
+
+def label_of(name: str, class_names: tuple[str, ...]) -> int:
+    """The index of a class name.
+
+    Raises:
+        TargetError: If there is no such class; the message suggests near names.
+    """
+    if name in class_names:
+        return class_names.index(name)
+    folded = {known.casefold(): known for known in class_names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    hint = (
+        f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"
+        if near
+        else f"it knows {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
+    )
+    raise TargetError(f"the detector has no class {name!r}; {hint}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """What a detector found in one image, best first.
+
+    Attributes:
+        boxes: ``(x1, y1, x2, y2)`` in pixels of the original image.
+        scores: Confidence in [0, 1], never increasing.
+        labels: Index into ``class_names``.
+        candidates: Which raw prediction (anchor, query or proposal) each row came from, so that
+            a white-box method can differentiate exactly that prediction.
+        proposals: The region a two-stage detector pooled for the row; elsewhere the box.
+        image_size: ``(height, width)`` of the original image, in pixels.
+        class_names: The detector's classes, in label order.
+    """
+
+    boxes: Float[Tensor, "n 4"]
+    scores: Float[Tensor, "n"]
+    labels: Int[Tensor, "n"]
+    candidates: Int[Tensor, "n"]
+    proposals: Float[Tensor, "n 4"]
+    image_size: Size
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        for name in ("scores", "labels", "candidates", "proposals"):
+            if len(getattr(self, name)) != count:
+                raise InputError(
+                    f"{name} has {len(getattr(self, name))} rows, but boxes has {count}"
+                )
+        if not (self.boxes.isfinite().all() and self.scores.isfinite().all()):
+            raise InputError(
+                "boxes or scores hold a value that is not finite; "
+                "the weights may be damaged or hold NaN"
+            )
+        if (self.boxes[:, 2:] < self.boxes[:, :2]).any():
+            raise InputError("boxes must be (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2")
+        if ((self.scores < 0) | (self.scores > 1)).any():
+            raise InputError("scores must lie in [0, 1]; did you pass logits?")
+        if (self.scores.diff() > 0).any():
+            raise InputError("detections must be sorted by score, best first")
+        if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(
+            self.class_names
+        ):
+            raise InputError(
+                f"labels must lie in [0, {len(self.class_names)}), the number of class names"
+            )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def target(self, row: int) -> Target:
+        """The question "why this detection?" for one row.
+
+        Raises:
+            TargetError: If there is no such row.
+        """
+        if not 0 <= row < len(self):
+            raise TargetError(f"there is no detection {row}; this image has {len(self)}")
+        return Target(
+            box=_floats(self.boxes[row]),
+            label=int(self.labels[row]),
+            score=float(self.scores[row]),
+            candidate=int(self.candidates[row]),
+            class_names=self.class_names,
+            proposal=_floats(self.proposals[row]),
+        )
+
+    def __iter__(self) -> Iterator[Target]:
+        return (self.target(row) for row in range(len(self)))
+
+    @classmethod
+    def empty(cls, image_size: Size, class_names: tuple[str, ...]) -> "Detections":
+        """No detections: a normal result, with the same shapes as any other."""
+        none = torch.zeros(0, dtype=torch.int64)
+        nowhere = torch.zeros(0, 4)
+        return cls(nowhere, torch.zeros(0), none, none, nowhere, image_size, class_names)
+
+
+def _floats(box: Tensor) -> Box:
+    x1, y1, x2, y2 = box.tolist()
+    return (x1, y1, x2, y2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Where the evidence for one target lies.
+
+    Attributes:
+        heatmap: Signed attribution, one value per pixel of the original image, summed over
+            colours, never rescaled; its unit is that of the method's score.
+        target: The question it answers.
+        method: Name in ``METHODS``.
+        settings: The method's hyper-parameters; ``METHODS[method](**settings)`` runs it again.
+        measured: Numbers the method found on the way, such as ``completeness_error``,
+            ``forward_passes``, ``backward_passes`` and ``seconds``; NaN where not defined.
+    """
+
+    heatmap: Float[Tensor, "h w"]
+    target: Target
+    method: str
+    settings: Mapping[str, Any]
+    measured: Mapping[str, float]
+
+
+class Level(StrEnum):
+    """How far a detection may be believed."""
+
+    TRUSTED = "TRUSTED"
+    UNCERTAIN = "UNCERTAIN"
+    UNTRUSTED = "UNTRUSTED"
+
+
+class Evidence(Mapping[str, float]):
+    """Named floats measured for one detection; NaN means unmeasured.
+
+    The names and what they mean are listed in ``xai_detect.trust.evidence``.
+    """
+
+    def __init__(self, values: Mapping[str, float]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Evidence({self._values!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One check that spoke for or against a detection.
+
+    Attributes:
+        check: Name of the check.
+        value: What was measured.
+        limit: What the policy asked for.
+        sentence: The finding in words for a reader who does not program.
+    """
+
+    check: str
+    value: float
+    limit: float
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to "can this detection be trusted?".
+
+    Attributes:
+        level: ``TRUSTED``, ``UNCERTAIN`` or ``UNTRUSTED``.
+        reasons: What decided it, the weightiest first; never empty.
+        unmeasured: Names of checks that had no number to read; they never count as passed.
+    """
+
+    level: Level
+    reasons: tuple[Reason, ...]
+    unmeasured: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All reasons as one paragraph."""
+        return " ".join(reason.sentence for reason in self.reasons)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inspection:
+    """Everything about one image; the four sequences have one entry per detection.
+
+    Attributes:
+        source: The file it came from, or a name the caller gave.
+        image: RGB in [0, 1].
+        detections: What the detector found, best first.
+        targets: The questions asked, one per detection: its own class, or the class asked for.
+        explanations: One signed map per target.
+        evidence: The numbers per target.
+        verdicts: The judgement per target.
+        provenance: The detector behind it.
+    """
+
+    source: str
+    image: Float[Tensor, "3 h w"]
+    detections: Detections
+    targets: tuple[Target, ...]
+    explanations: tuple[Explanation, ...]
+    evidence: tuple[Evidence, ...]
+    verdicts: tuple[Verdict, ...]
+    provenance: Provenance
