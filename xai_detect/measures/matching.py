@@ -1,0 +1,219 @@
+"""Which detection found which object: the base of every figure about right and wrong.
+
+Objects come in three kinds. *Counted* ones must be found. *Difficult* ones and *crowd* regions are
+ignored: a detection that finds one is neither right nor wrong. A difficult object serves one
+detection. A crowd serves any number, and for it overlap means the share of the detection that lies
+inside. COCO scores like that: Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from xai_detect import boxes
+from xai_detect.errors import InputError
+from xai_detect.types import Detections
+
+ANY_CLASS = -1
+"""Label of a region in which detections of every class are ignored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """What an image really shows.
+
+    Attributes:
+        boxes: ``(x1, y1, x2, y2)`` in image pixels.
+        labels: Class index, or ``ANY_CLASS`` for a region that holds for all classes.
+        areas: Area of the object's mask where known, else of its box, in square pixels.
+        crowd: Whether the row is a region of many objects.
+        difficult: Whether the row is an object that need not be found.
+    """
+
+    boxes: Float[Tensor, "m 4"]
+    labels: Int[Tensor, "m"]
+    areas: Float[Tensor, "m"]
+    crowd: Bool[Tensor, "m"]
+    difficult: Bool[Tensor, "m"]
+
+    def __post_init__(self) -> None:
+        if bool(((self.labels == ANY_CLASS) & ~self.crowd).any()):
+            raise InputError("a row that holds for all classes must be a crowd region")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def counted(self) -> Bool[Tensor, "m"]:
+        """Rows that must be found."""
+        return ~(self.crowd | self.difficult)
+
+    @classmethod
+    def of(cls, box_rows: Float[Tensor, "m 4"], labels: Int[Tensor, "m"]) -> "Truth":
+        """Plain objects: all counted, areas from the boxes."""
+        no = torch.zeros(len(box_rows), dtype=torch.bool)
+        return cls(box_rows, labels, boxes.area(box_rows), no, no)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """What became of each detection of one image.
+
+    Attributes:
+        truth: Row of the counted object it found, or -1.
+        iou: Overlap with that object in [0, 1]; NaN where none was found.
+        ignored: Whether it fell on a difficult object or a crowd: neither right nor wrong.
+    """
+
+    truth: Int[Tensor, "n"]
+    iou: Float[Tensor, "n"]
+    ignored: Bool[Tensor, "n"]
+
+    @property
+    def right(self) -> Bool[Tensor, "n"]:
+        """Detections that found an object."""
+        return self.truth >= 0
+
+    @property
+    def wrong(self) -> Bool[Tensor, "n"]:
+        """Detections that found none: another class, a poor box, a double, or nothing there."""
+        return ~self.right & ~self.ignored
+
+
+def match(detections: Detections, truth: Truth, least_iou: float = 0.5) -> Matches:
+    """Pair detections with objects of their class: best score first, one to one.
+
+    Each detection takes the free counted object it overlaps most, if that is at least
+    ``least_iou``; else an ignored one. Leaving out weak detections never changes the pairs of the
+    strong ones, so one matching serves every confidence threshold.
+
+    Args:
+        detections: Best first.
+        truth: Labels in the same numbering as the detections'.
+        least_iou: Least overlap of a pair, in (0, 1].
+    """
+    overlaps = _overlaps(detections, truth)
+    counted, crowd = truth.counted.numpy(), truth.crowd.numpy()
+    free = np.ones(len(truth), dtype=bool)
+    found = np.full(len(detections), -1, dtype=np.int64)
+    ious = np.full(len(detections), np.nan, dtype=np.float32)
+    ignored = np.zeros(len(detections), dtype=bool)
+    for row, overlap in enumerate(overlaps):
+        open_to = free & (overlap >= least_iou)
+        if (open_to & counted).any():
+            best = int(np.where(open_to & counted, overlap, -1).argmax())
+            found[row], ious[row], free[best] = best, overlap[best], False
+        elif open_to.any():
+            best = int(np.where(open_to, overlap, -1).argmax())
+            ignored[row], free[best] = True, crowd[best]
+    return Matches(torch.from_numpy(found), torch.from_numpy(ious), torch.from_numpy(ignored))
+
+
+def _overlaps(detections: Detections, truth: Truth) -> np.ndarray:
+    """Overlap of every pair that shares a class, else 0; ``(detections, objects)``."""
+    found, real = detections.boxes.double(), truth.boxes.double()
+    overlap = torch.where(truth.crowd, _share_inside(found, real), boxes.iou(found, real))
+    same = (detections.labels[:, None] == truth.labels) | (truth.labels == ANY_CLASS)
+    return torch.where(same, overlap, 0.0).numpy()
+
+
+def _share_inside(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+    low = torch.maximum(a[:, None, :2], b[None, :, :2])
+    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(dim=2)
+    whole = boxes.area(a)[:, None].expand_as(common)
+    return torch.where(whole > 0, common / whole, 0.0)
+
+
+def confusion(
+    detections: Detections, truth: Truth, class_count: int, least_iou: float = 0.5
+) -> Int[Tensor, "k k"]:
+    """Count what was taken for what in one image.
+
+    Pairs are formed regardless of class, largest IoU first, one to one. Of equal overlaps the pair
+    of one class goes first. Detections that ``match`` ignores are left out.
+
+    Returns:
+        Rows are the truth, columns the prediction; the last of each is background. An object
+        without a detection counts in its row's last column, a detection without an object in the
+        last row.
+    """
+    matrix = torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64)
+    kept = (~match(detections, truth, least_iou).ignored).nonzero().flatten().tolist()
+    counted = truth.counted.nonzero().flatten().tolist()
+    ious = boxes.iou(detections.boxes.double(), truth.boxes.double())
+    labels, real = detections.labels.tolist(), truth.labels.tolist()
+    pairs = sorted(
+        ((row, column) for row in kept for column in counted if ious[row, column] >= least_iou),
+        key=lambda pair: (-float(ious[pair]), labels[pair[0]] != real[pair[1]]),
+    )
+    rows, columns = set(kept), set(counted)
+    for row, column in pairs:
+        if row in rows and column in columns:
+            matrix[real[column], labels[row]] += 1
+            rows.remove(row)
+            columns.remove(column)
+    for column in columns:
+        matrix[real[column], class_count] += 1
+    for row in rows:
+        matrix[class_count, labels[row]] += 1
+    return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Right and wrong detections and missed objects, of one class or of all.
+
+    Attributes:
+        right: Detections that found an object.
+        wrong: Detections that found none.
+        missed: Objects no detection found.
+    """
+
+    right: int
+    wrong: int
+    missed: int
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.right + other.right, self.wrong + other.wrong, self.missed + other.missed
+        )
+
+    @property
+    def precision(self) -> float:
+        """Share of the detections that are right, in [0, 1]; NaN without detections."""
+        return _ratio(self.right, self.right + self.wrong)
+
+    @property
+    def recall(self) -> float:
+        """Share of the objects that were found, in [0, 1]; NaN without objects."""
+        return _ratio(self.right, self.right + self.missed)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, in [0, 1]; NaN if there is nothing at all."""
+        return _ratio(2 * self.right, 2 * self.right + self.wrong + self.missed)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def counts_per_class(
+    detections: Detections, truth: Truth, matches: Matches, class_count: int
+) -> tuple[Counts, ...]:
+    """Counts for one image, one entry per class."""
+
+    def tally(labels: Tensor) -> list[int]:
+        return torch.bincount(labels, minlength=class_count).tolist()
+
+    right = tally(detections.labels[matches.right])
+    wrong = tally(detections.labels[matches.wrong])
+    objects = tally(truth.labels[truth.counted])
+    return tuple(
+        Counts(found, false, all_objects - found)
+        for found, false, all_objects in zip(right, wrong, objects, strict=True)
+    )
