@@ -11,6 +11,9 @@ Each class is also the builtin a caller would expect. A message says what was gi
 expected and what to do. Anything outside this tree is a bug and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class XaiDetectError(Exception):
     """The root: catch this to catch everything this package raises on purpose."""
@@ -34,3 +37,10 @@ class ExplainError(XaiDetectError, RuntimeError):
 
 class MissingExtraError(XaiDetectError, ImportError):
     """An optional package is needed; the message holds the pip command."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """A question that names the known words closest to one that is not known, or ``""``."""
+    folded = {one.casefold(): one for one in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(repr(folded[one]) for one in close)}?" if close else ""

@@ -4,7 +4,6 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the original image; sizes are ``(hei
 Records are frozen; their tensors are not to be edited in place.
 """
 
-import difflib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xai_detect.boxes import Box, Size
-from xai_detect.errors import InputError, TargetError
+from xai_detect.errors import InputError, TargetError, near
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +81,8 @@ def label_of(name: str, class_names: tuple[str, ...]) -> int:
     """
     if name in class_names:
         return class_names.index(name)
-    folded = {known.casefold(): known for known in class_names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(repr(folded[one]) for one in near)}?"
-        if near
-        else f"it knows {', '.join(class_names[:10])}{', ...' if len(class_names) > 10 else ''}"
-    )
+    some = ", ".join(class_names[:10])
+    hint = near(name, class_names) or f"it knows {some}{', ...' if len(class_names) > 10 else ''}"
     raise TargetError(f"the detector has no class {name!r}; {hint}")
 
 

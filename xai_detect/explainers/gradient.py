@@ -1,0 +1,275 @@
+"""Gradients and path integrals at the level of the input, through Captum.
+
+The network runs on *input* pixels; gradients are pulled back to *image* pixels once, at the end,
+which is exact because placing an image in the input is linear. Padding never receives attribution.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import captum.attr
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xai_detect import fills
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.errors import InputError
+from xai_detect.explainers.explain import Attribution
+from xai_detect.frame import Frame
+from xai_detect.images import load_image
+from xai_detect.types import Target
+
+
+class Probe:
+    """Scores and gradients of several targets at one point, one forward pass for all.
+
+    Attributes:
+        forward_passes: Forward passes so far.
+        backward_passes: Backward passes so far.
+    """
+
+    def __init__(
+        self, detector: WhiteBoxDetector, targets: Sequence[Target], frame: Frame
+    ) -> None:
+        self.forward_passes = 0
+        self.backward_passes = 0
+        self._detector = detector
+        self._targets = targets
+        self._frame = frame
+
+    def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
+        """Log-odds of every target, differentiable in ``pixels``."""
+        self.forward_passes += 1
+        log_odds = self._detector.candidate(pixels, self._targets, self._frame).log_odds[0]
+        return torch.stack([log_odds[row, t.label] for row, t in enumerate(self._targets)])
+
+    def gradients(
+        self, pixels: Float[Tensor, "1 3 i j"]
+    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
+        """Gradients and scores of every target, detached."""
+        with torch.enable_grad():
+            point = pixels.detach().requires_grad_()
+            scores = self.scores(point)
+            self.backward_passes += len(scores)
+            last = len(scores) - 1
+            rows = [
+                torch.autograd.grad(score, point, retain_graph=row < last)[0]
+                for row, score in enumerate(scores)
+            ]
+        return torch.cat(rows), scores.detach()
+
+    def passes(self) -> dict[str, float]:
+        """What has been spent, as an explanation records it."""
+        return {
+            "forward_passes": float(self.forward_passes),
+            "backward_passes": float(self.backward_passes),
+        }
+
+
+def baseline_image(
+    image: Float[Tensor, "3 h w"], baseline: str, domain: str
+) -> Float[Tensor, "3 h w"]:
+    """The image that stands for "nothing there".
+
+    Args:
+        image: RGB in [0, 1].
+        baseline: ``auto`` (air in X-ray images, blur in photographs), a name in ``FILLS``, or the
+            path of an image of the same size.
+        domain: ``photo`` or ``xray``.
+
+    Raises:
+        InputError: If it is neither, or the image has another size.
+    """
+    if baseline == "auto":
+        baseline = fills.default_fill(domain)
+    if baseline in fills.FILLS:
+        return fills.hide_all(image, baseline)
+    try:
+        given = load_image(baseline)
+    except InputError as error:
+        raise InputError(
+            f"baseline {baseline!r} is neither one of {', '.join(fills.FILLS)} nor a readable "
+            f"image: {error}"
+        ) from error
+    if given.shape != image.shape:
+        raise InputError(
+            f"baseline {baseline!r} is {given.shape[2]} x {given.shape[1]} pixels, but the image "
+            f"is {image.shape[2]} x {image.shape[1]}: make them the same size"
+        )
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class InputXGradient:
+    """Gradient times the image's difference from a baseline: a path of one step.
+
+    Shrikumar et al., "Not Just a Black Box: Learning Important Features Through Propagating
+    Activation Differences", 2016, arXiv 1605.01713; there the baseline is black.
+
+    Attributes:
+        baseline: What the image is compared with; see ``baseline_image``.
+    """
+
+    name: ClassVar[str] = "input_x_gradient"
+    baseline: str = "auto"
+
+    def __call__(
+        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+    ) -> list[Attribution]:
+        """Return attributions in log-odds per pixel, summed over colours."""
+        frame = detector.frame((image.shape[1], image.shape[2]))
+        probe = Probe(detector, targets, frame)
+        gradients, _ = probe.gradients(frame.to_input(image[None]))
+        change = image - baseline_image(image, self.baseline, detector.provenance.domain)
+        maps = (frame.pull_back(gradients.cpu()) * change).sum(dim=1)
+        return [Attribution(one, probe.passes()) for one in maps]
+
+
+@dataclass(frozen=True, slots=True)
+class IntegratedGradients:
+    """The gradient averaged on the straight path from a baseline to the image.
+
+    The map sums to ``score(image) - score(baseline)`` up to ``completeness_error``. Detectors
+    saturate: nearly all of the score is won in the first tenth of the path, where equal steps are
+    too coarse. So the path is cut into pieces, Captum integrates each by the midpoint rule, and a
+    piece whose attributions miss its own score difference is cut again.
+
+    Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.
+
+    Attributes:
+        steps: Pieces to begin with, all equal; with ``max_steps`` the same, nothing is cut again.
+        max_steps: Most gradient evaluations for one call; they serve all targets.
+        tolerance: Completeness error to stay under, as a share of the score difference.
+        baseline: Start of the path; see ``baseline_image``.
+    """
+
+    name: ClassVar[str] = "integrated_gradients"
+    steps: int = 8
+    max_steps: int = 128
+    tolerance: float = 0.05
+    baseline: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= self.max_steps:
+            raise InputError(
+                f"steps is {self.steps} and max_steps {self.max_steps}; "
+                "expected 1 <= steps <= max_steps"
+            )
+
+    def __call__(
+        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+    ) -> list[Attribution]:
+        """Return attributions in log-odds per pixel, summed over colours."""
+        frame = detector.frame((image.shape[1], image.shape[2]))
+        start_image = baseline_image(image, self.baseline, detector.provenance.domain)
+        probe = Probe(detector, targets, frame)
+        path = _Path(probe, frame.to_input(start_image[None]), frame.to_input(image[None]))
+        mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
+        maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)
+        return [
+            Attribution(heatmap, _measured(probe, path, attributed, row))
+            for row, heatmap in enumerate(maps)
+        ]
+
+
+def _measured(probe: Probe, path: "_Path", attributed: Tensor, row: int) -> dict[str, float]:
+    first, last = float(path.first[row]), float(path.last[row])
+    gap = abs(float(attributed[row]) - (last - first))
+    return {
+        "score": last,
+        "baseline_score": first,
+        "completeness_error": gap / abs(last - first) if last != first else math.nan,
+        "steps": float(path.evaluations),
+        **probe.passes(),
+    }
+
+
+class _Path:
+    """The straight line between two inputs, integrated piece by piece.
+
+    Attributes:
+        first: Score of every target at the start.
+        last: Score of every target at the end.
+        evaluations: Gradient evaluations so far, those of pieces that were cut again included.
+    """
+
+    def __init__(
+        self, probe: Probe, start: Float[Tensor, "1 3 i j"], end: Float[Tensor, "1 3 i j"]
+    ) -> None:
+        self._probe = probe
+        self._start = start
+        self._change = end - start
+        self.first = self._scores(0.0)
+        self.last = self._scores(1.0)
+        self.evaluations = 0
+
+    def integrate(
+        self, steps: int, max_steps: int, tolerance: float
+    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
+        """Average gradient over the path, and what each target's attributions sum to.
+
+        Signs of the pieces' errors differ, so each may miss half of ``tolerance`` on its own; if
+        the sum still misses more, all is done again with half of that.
+        """
+        edges = [step / steps for step in range(steps + 1)]
+        scores = [self.first, *(self._scores(edge) for edge in edges[1:-1]), self.last]
+        pieces = list(zip(edges, edges[1:], scores, scores[1:], strict=False))
+        difference = self.last - self.first
+        allowed = tolerance / 2 * difference.abs()
+        while True:
+            gradient, attributed = self._once(pieces, allowed, max_steps)
+            met = bool(((attributed - difference).abs() <= tolerance * difference.abs()).all())
+            if met or self.evaluations + steps > max_steps:
+                return gradient.cpu(), attributed
+            allowed = allowed / 2
+
+    def _once(
+        self, pieces: list[tuple[float, float, Tensor, Tensor]], allowed: Tensor, max_steps: int
+    ) -> tuple[Tensor, Tensor]:
+        pending = pieces[::-1]  # from the start of the path on, where most of the score is won
+        total: Tensor = torch.zeros_like(self._change).repeat(len(allowed), 1, 1, 1)
+        attributed = torch.zeros_like(allowed)
+        while pending:
+            low, high, before, after = pending.pop()
+            gradient, middle = self._piece(low, high)
+            share = (gradient * self._change).flatten(1).sum(dim=1) * (high - low)
+            missed = (share - (after - before)).abs()
+            affordable = self.evaluations + len(pending) + 2 <= max_steps
+            if affordable and bool((missed > allowed).any()):
+                centre = (low + high) / 2
+                pending += [(centre, high, middle, after), (low, centre, before, middle)]
+                continue
+            total += gradient * (high - low)
+            attributed += share
+        return total, attributed
+
+    def _piece(self, low: float, high: float) -> tuple[Tensor, Tensor]:
+        """Captum's midpoint rule on one piece: its average gradient and the score in the middle.
+
+        Captum differentiates one target at a time; its gradient function is replaced by one that
+        returns all targets' gradients of the same forward pass, stacked along the channels.
+        """
+        middle: list[Tensor] = []
+
+        def all_targets(inputs: tuple[Tensor], **_: Any) -> tuple[Tensor]:
+            gradients, scores = self._probe.gradients(inputs[0])
+            middle.append(scores)
+            return (gradients.flatten(0, 1)[None],)
+
+        engine = captum.attr.IntegratedGradients(self._probe.scores, multiply_by_inputs=False)
+        engine.gradient_func = all_targets
+        stacked = engine.attribute(
+            self._start + high * self._change,
+            baselines=self._start + low * self._change,
+            n_steps=1,
+            method="gausslegendre",
+        )
+        self.evaluations += 1
+        return stacked[0].unflatten(0, (-1, 3)), middle[0]
+
+    def _scores(self, position: float) -> Float[Tensor, "k"]:
+        with torch.no_grad():
+            return self._probe.scores(self._start + position * self._change)

@@ -1,0 +1,33 @@
+"""Every explanation method by name."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from xai_detect.errors import InputError, near
+from xai_detect.explainers.explain import Method
+from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
+
+METHODS: Mapping[str, type[Any]] = MappingProxyType(
+    {
+        "integrated_gradients": IntegratedGradients,
+        "input_x_gradient": InputXGradient,
+    }
+)
+
+
+def build_method(name: str, **settings: Any) -> Method[Any]:
+    """A method by name, with its defaults or with the given hyper-parameters.
+
+    Raises:
+        InputError: If there is no such method, or it has no such setting.
+    """
+    if name not in METHODS:
+        raise InputError(
+            f"there is no method {name!r}; {near(name, METHODS) or 'choose from ' + ', '.join(METHODS)}"
+        )
+    try:
+        method: Method[Any] = METHODS[name](**settings)
+    except TypeError as error:
+        raise InputError(f"{name} cannot be set up with {settings}: {error}") from error
+    return method
