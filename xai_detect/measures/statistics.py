@@ -7,11 +7,12 @@ from typing import TypeVar
 import numpy as np
 
 T = TypeVar("T")
+Values = Sequence[float | int] | np.ndarray
 Interval = tuple[float, float]
 NO_INTERVAL: Interval = (math.nan, math.nan)
 
 
-def auroc(scores: Sequence[float] | np.ndarray, positive: Sequence[bool] | np.ndarray) -> float:
+def auroc(scores: Values, positive: Sequence[bool] | np.ndarray) -> float:
     """Chance that a random positive scores above a random negative, ties counted half.
 
     Args:
@@ -29,7 +30,7 @@ def auroc(scores: Sequence[float] | np.ndarray, positive: Sequence[bool] | np.nd
     return (rank_sum - above * (above + 1) / 2) / (above * below)
 
 
-def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
+def ranks(values: Values) -> np.ndarray:
     """Ranks from 1, smallest first; equal values share the mean of their ranks."""
     _, group, size = np.unique(
         np.asarray(values, dtype=float), return_inverse=True, return_counts=True
@@ -38,7 +39,7 @@ def ranks(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return (last - (size - 1) / 2)[group]
 
 
-def spearman(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> float:
+def spearman(a: Values, b: Values) -> float:
     """Correlation of ranks, in [-1, 1]; 0 is chance.
 
     Returns:
