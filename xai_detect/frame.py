@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from xai_detect.boxes import Size
 
@@ -80,7 +80,7 @@ class Frame:
         if images.shape[-2:] == self.content_size:
             smooth = images
         else:
-            smooth = F.interpolate(
+            smooth = functional.interpolate(
                 images, size=self.content_size, mode="bilinear", align_corners=False
             )
         content = smooth
@@ -89,7 +89,7 @@ class Frame:
             content = smooth + (exact - smooth).detach() if images.requires_grad else exact
         below = self.input_size[0] - self.content_size[0] - self.top
         right = self.input_size[1] - self.content_size[1] - self.left
-        return F.pad(content, (self.left, right, self.top, below), value=self.fill)
+        return functional.pad(content, (self.left, right, self.top, below), value=self.fill)
 
     def _eight_bit(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 i j"]:
         pixels = (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -111,14 +111,14 @@ class Frame:
             return content.clone()
         image = gradient.new_zeros(*gradient.shape[:2], *self.image_size, requires_grad=True)
         with torch.enable_grad():
-            placed = F.interpolate(
+            placed = functional.interpolate(
                 image, size=self.content_size, mode="bilinear", align_corners=False
             )
         return torch.autograd.grad(placed, image, content)[0]
 
     def map_to_image(self, heatmaps: Float[Tensor, "k i j"]) -> Float[Tensor, "k h w"]:
         """Cut the padding off heatmaps over the input and stretch the rest over the image."""
-        return F.interpolate(
+        return functional.interpolate(
             self._content(heatmaps[:, None]),
             size=self.image_size,
             mode="bilinear",

@@ -203,10 +203,15 @@ class Evidence(Mapping[str, float]):
     """Named floats measured for one detection; NaN means unmeasured.
 
     The names and what they mean are listed in ``xai_detect.trust.evidence``.
+
+    Attributes:
+        words: Class names that sentences need: ``name``, ``rival_name``, ``rival_box_name``.
     """
 
-    def __init__(self, values: Mapping[str, float]) -> None:
+    def __init__(self, values: Mapping[str, float], words: Mapping[str, str] | None = None) -> None:
         self._values = dict(values)
+        self.words = {"name": "the class", "rival_name": "another", "rival_box_name": "another"}
+        self.words.update(words or {})
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]

@@ -1,32 +1,30 @@
-"""Numbers read off a detector for one question; all differentiable ones take ``Candidates``."""
-
-from collections.abc import Sequence
+"""Numbers read off a detector's raw predictions for one question."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect import boxes
+from xai_detect.boxes import Box
 from xai_detect.detectors.protocol import Raw
 from xai_detect.frame import Frame
-from xai_detect.types import Target
+
+SAME_OBJECT = 0.5
+"""A raw prediction that overlaps a box by this IoU still means the same object."""
 
 
-def survival(
-    raw: Raw, targets: Sequence[Target], frame: Frame, least_iou: float = 0.5
-) -> Float[Tensor, "b k"]:
-    """How well each target's object is still found, in [0, 1], without gradients.
+def class_survival(raw: Raw, box: Box, frame: Frame) -> Float[Tensor, "b c"]:
+    """How well each class is still found in a box, in [0, 1], without gradients.
 
-    The highest confidence for the target's class among raw predictions that overlap its box by at
-    least ``least_iou``; 0 if none does. Suppression is not in it, because a neighbouring candidate
-    may take over without the object being lost.
+    The highest confidence per class among raw predictions that overlap the box by IoU >= 0.5; 0 if
+    none does. Suppression is not in it, because a neighbouring candidate may take over without the
+    object being lost.
+
+    Args:
+        raw: Predictions of a batch.
+        box: In image pixels.
+        frame: Where the image lies in the input.
     """
-    wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets]))
-    wanted = wanted.to(raw.boxes)
-    found = raw.probabilities.new_zeros(len(raw.boxes), len(targets))
-    for item, (places, probabilities) in enumerate(zip(*raw, strict=True)):
-        for row, target in enumerate(targets):
-            place = places[:, target.label if places.shape[1] > 1 else 0]
-            near = boxes.iou(wanted[row : row + 1], place)[0] >= least_iou
-            found[item, row] = torch.where(near, probabilities[:, target.label], 0.0).amax()
-    return found
+    wanted = frame.boxes_to_input(torch.tensor([box])).to(raw.boxes)
+    overlap = boxes.iou(wanted, raw.boxes.flatten(0, 2))[0].view(raw.boxes.shape[:3])
+    return torch.where(overlap >= SAME_OBJECT, raw.probabilities, 0.0).amax(dim=1)

@@ -30,14 +30,24 @@ class Attribution(NamedTuple):
 
 
 class Method(Protocol[D]):
-    """A frozen dataclass of hyper-parameters that explains many targets of one image at once."""
+    """A frozen dataclass of hyper-parameters that explains many targets of one image at once.
+
+    Attributes:
+        name: The name in ``METHODS``.
+        input_level: Whether the map can show evidence anywhere in the input. Maps taken at the
+            detector's last layers cannot: they see a few cells around the box.
+    """
 
     name: ClassVar[str]
+    input_level: ClassVar[bool]
 
     def __call__(
         self, detector: D, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return one attribution per target, in their order; forward passes are shared."""
+
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """About how many forward and backward passes a call with so many targets takes."""
 
 
 @contextmanager

@@ -23,9 +23,8 @@ def build_method(name: str, **settings: Any) -> Method[Any]:
         InputError: If there is no such method, or it has no such setting.
     """
     if name not in METHODS:
-        raise InputError(
-            f"there is no method {name!r}; {near(name, METHODS) or 'choose from ' + ', '.join(METHODS)}"
-        )
+        hint = near(name, METHODS) or f"choose from {', '.join(METHODS)}"
+        raise InputError(f"there is no method {name!r}; {hint}")
     try:
         method: Method[Any] = METHODS[name](**settings)
     except TypeError as error:

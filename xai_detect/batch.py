@@ -1,0 +1,124 @@
+"""Many images: find the files, inspect one after the other, survive the bad ones."""
+
+import glob
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.errors import InputError, XaiDetectError
+from xai_detect.explainers.explain import Method
+from xai_detect.images import SUFFIXES, load_image
+from xai_detect.inspection import detect, inspect
+from xai_detect.output.run import RunWriter
+from xai_detect.trust.evidence import MOST_PASSES
+from xai_detect.trust.policy import Policy
+
+SAMPLED = 3
+"""Images looked at to foretell the cost of a run."""
+
+BACKWARD_COST = 0.8
+"""A backward pass to the input costs about this many forward passes."""
+
+
+def find_sources(given: Sequence[str]) -> list[Path]:
+    """The image files behind what the user typed, each once, in order.
+
+    Args:
+        given: Files, folders (images directly inside), globs, or ``.txt`` files with one of these
+            per line, relative to the text file.
+
+    Raises:
+        InputError: If one of them names nothing, or nothing is left.
+    """
+    found = [path for one in given for path in _expanded(one)]
+    if not found:
+        raise InputError("no images were given; pass a file, a folder, a glob or a .txt list")
+    return list(dict.fromkeys(found))
+
+
+def _expanded(given: str) -> Iterator[Path]:
+    path = Path(given)
+    if path.is_dir():
+        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+        if not inside:
+            raise InputError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
+        yield from inside
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.strip() and not line.startswith("#"):
+                yield from _expanded(str(path.parent / line.strip()))
+    elif path.exists() or not glob.has_magic(given):
+        yield path  # a missing file is reported where it is read, and the others are done
+    else:
+        matches = sorted(Path(one) for one in glob.glob(given, recursive=True))  # noqa: PTH207
+        if not matches:
+            raise InputError(f"{given} matches no file")
+        yield from (one for one in matches if one.is_file())
+
+
+def expected_seconds(
+    detector: WhiteBoxDetector,
+    method: Method[WhiteBoxDetector],
+    sources: Sequence[Path],
+    confidence: float,
+) -> float:
+    """About how long a run will take, from the detector's own speed on the first images."""
+    spent, seen = 0.0, 0
+    for path in sources[:SAMPLED]:
+        try:
+            image = load_image(path)
+        except InputError:
+            continue
+        start = time.perf_counter()
+        count = len(detect(detector, image, confidence))
+        forward = time.perf_counter() - start
+        forwards, backwards = method.expected_passes(count)
+        per_map = forwards + BACKWARD_COST * backwards
+        spent += forward * (2 * per_map + MOST_PASSES * count)  # each map is made twice
+        seen += 1
+    return spent / max(seen, 1) * len(sources)
+
+
+def inspect_all(
+    detector: WhiteBoxDetector,
+    sources: Sequence[Path],
+    run: RunWriter,
+    *,
+    method: Method[WhiteBoxDetector],
+    confidence: float,
+    as_class: str | None,
+    policy: Policy,
+    step: Callable[[], None],
+) -> None:
+    """Inspect every source the run does not hold yet; bad files are listed and passed over.
+
+    Args:
+        detector: The detector.
+        sources: Image files.
+        run: Where results go; what it holds already is not done again.
+        method: How to explain.
+        confidence: Detections at or below it are dropped.
+        as_class: Ask every box about this class instead of its own.
+        policy: Limits and sentences of the verdict.
+        step: Called when a source is through, also a failed or known one.
+
+    Raises:
+        InputError: If the run folder cannot be written; what was written stays.
+    """
+    for path in sources:
+        if str(path) not in run.done:
+            try:
+                inspection = inspect(
+                    detector,
+                    path,
+                    method=method,
+                    confidence=confidence,
+                    as_class=as_class,
+                    policy=policy,
+                )
+            except XaiDetectError as error:
+                run.fail(str(path), str(error))
+            else:
+                run.add(inspection)
+        step()

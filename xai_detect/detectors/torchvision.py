@@ -1,0 +1,186 @@
+"""Torchvision networks: Faster R-CNN, RetinaNet, FCOS, SSD and SSDlite.
+
+The network resizes and normalises by itself, so its input is the image as it is. Torchvision
+counts classes from 1, with 0 for the background; here labels count from 0 and the background is
+no class.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xai_detect.boxes import Size
+from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
+from xai_detect.errors import ExplainError, InputError, TargetError
+from xai_detect.frame import Frame
+from xai_detect.types import Detections, Provenance, Target
+
+SAME_SCORE = 1e-5
+SAME_BOX = 0.01
+"""How far a reported row may lie from its raw prediction: rounding, in score and in pixels."""
+
+
+class TorchvisionDetector:
+    """A torchvision detection network, white box.
+
+    A candidate is an anchor, counted over all levels, or the proposal of a two-stage network; the
+    latter is found again by its place, ``target.proposal``, not by its number.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        class_names: Sequence[str],
+        provenance: Provenance,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Wrap a network in evaluation mode.
+
+        Args:
+            network: A ``FasterRCNN``, ``RetinaNet``, ``FCOS`` or ``SSD``.
+            class_names: Without the background. A sigmoid head may have no background column.
+            provenance: Where the weights come from.
+            device: Where to run.
+
+        Raises:
+            WeightsError: If the network is of another kind.
+        """
+        self._open = OpenNetwork(network, provenance.name)
+        self.module: Any = network.to(device).eval()
+        self.class_names: tuple[str, ...] = tuple(class_names)
+        self.provenance = provenance
+        self.device = torch.device(device)
+
+    def frame(self, image_size: Size) -> Frame:
+        """The image as it is.
+
+        Raises:
+            InputError: If the network would shrink its shorter side to nothing.
+        """
+        transform = self.module.transform
+        short, long = sorted(image_size)
+        scale = min(transform.min_size[-1] / short, transform.max_size / long)
+        if transform.fixed_size is None and int(short * scale) < 1:
+            raise InputError(
+                f"an image of {image_size[1]} x {image_size[0]} pixels is too thin for this "
+                f"network, which shrinks the longer side to {transform.max_size}; crop it first"
+            )
+        return Frame.unchanged(image_size)
+
+    @torch.no_grad()
+    def detect(
+        self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
+    ) -> list[Detections]:
+        """Find objects by the network's own forward pass, then drop those below ``confidence``.
+
+        The network's own threshold (0.05 or 0.01 unless built otherwise) stays.
+        """
+        if not 0 <= confidence <= 1:
+            raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
+        with self._open.watched((pixels.shape[2], pixels.shape[3])) as seen:
+            results = self.module(list(pixels.to(self.device)))
+        parts = seen()
+        return [
+            self._select(result, parts, item, frame, confidence)
+            for item, result in enumerate(results)
+        ]
+
+    def _select(
+        self, result: dict[str, Tensor], parts: Parts, item: int, frame: Frame, confidence: float
+    ) -> Detections:
+        labels = result["labels"] - self._background(parts)
+        kept = (result["scores"] > confidence) & (labels >= 0)
+        boxes, scores, labels = result["boxes"][kept], result["scores"][kept], labels[kept]
+        rows = self._matched(boxes, scores, labels, parts, item)
+        places = self._open.proposals(parts, item, rows) if self._open.two_stage else boxes
+        return Detections(
+            boxes=frame.boxes_to_image(boxes).cpu(),
+            scores=scores.cpu(),
+            labels=labels.cpu(),
+            candidates=rows.cpu(),
+            proposals=frame.boxes_to_image(places).cpu(),
+            image_size=frame.image_size,
+            class_names=self.class_names,
+        )
+
+    def _background(self, parts: Parts) -> int:
+        """Columns of the head before the first class."""
+        return parts.logits[0].shape[1] - len(self.class_names)
+
+    def _matched(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, parts: Parts, item: int
+    ) -> Tensor:
+        """Which raw prediction each reported row is; the network's postprocessing does not say."""
+        probabilities = self._probabilities(parts, item)
+        rows = torch.zeros_like(labels)
+        for index, label in enumerate(labels.tolist()):
+            close = (probabilities[:, label] - scores[index]).abs() <= SAME_SCORE
+            near = close.nonzero()[:, 0]
+            apart = self._boxes(parts, item, near, labels[index].expand(len(near))) - boxes[index]
+            if not len(near) or float(apart.abs().amax(dim=1).min()) > SAME_BOX:
+                raise ExplainError(
+                    f"the network reported a {self.class_names[label]} that is none of its raw "
+                    "predictions; its postprocessing is not torchvision's own"
+                )
+            rows[index] = near[apart.abs().amax(dim=1).argmin()]
+        return rows
+
+    @torch.no_grad()
+    def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
+        """Every raw prediction; images with fewer proposals are filled up with probability 0."""
+        parts = self._open.run(pixels.to(self.device))
+        first, items = self._background(parts), range(len(pixels))
+        boxes = [self._open.boxes(parts, item, slice(None)) for item in items]
+        if self._open.two_stage:
+            boxes = [one[:, first:] for one in boxes]
+        probabilities = [self._probabilities(parts, item) for item in items]
+        return Raw(
+            nn.utils.rnn.pad_sequence(boxes, batch_first=True),
+            nn.utils.rnn.pad_sequence(probabilities, batch_first=True),
+        )
+
+    def candidate(
+        self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Candidates:
+        """Log-odds and box at the targets' anchors or proposals, differentiable in ``pixels``."""
+        labels = torch.tensor([target.label for target in targets], device=self.device)
+        rows = torch.tensor([target.candidate for target in targets], device=self.device)
+        places = None
+        if self._open.two_stage:
+            places = torch.tensor([target.proposal for target in targets]).view(-1, 4)
+            places = frame.boxes_to_input(places).to(self.device)
+            rows = torch.arange(len(targets), device=self.device)
+        parts = self._open.run(pixels.to(self.device), places)
+        self._check(labels, len(self.class_names), "class")
+        self._check(rows, len(parts.anchors[0]), "candidate")
+        first, items = self._background(parts), range(len(pixels))
+        log_odds = [self._open.log_odds(parts, item, rows)[:, first:] for item in items]
+        boxes = [self._boxes(parts, item, rows, labels) for item in items]
+        return Candidates(torch.stack(log_odds), torch.stack(boxes))
+
+    def score(
+        self, pixels: Float[Tensor, "b 3 i j"], target: Target, frame: Frame | None = None
+    ) -> Float[Tensor, "b"]:
+        """Log-odds of the target's class at its candidate, differentiable in ``pixels``."""
+        frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
+        return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
+
+    def _check(self, wanted: Tensor, count: int, what: str) -> None:
+        for index in wanted.tolist():
+            if not 0 <= index < count:
+                raise TargetError(
+                    f"{what} {index} does not exist; at this input size the network has {count}"
+                )
+
+    def _probabilities(self, parts: Parts, item: int) -> Tensor:
+        return self._open.probabilities(parts, item)[:, self._background(parts) :]
+
+    def _boxes(self, parts: Parts, item: int, rows: Tensor, labels: Tensor) -> Tensor:
+        """One box per row, for the row's label."""
+        decoded = self._open.boxes(parts, item, rows)
+        groups = labels + self._background(parts) if self._open.two_stage else labels * 0
+        return decoded[torch.arange(len(rows), device=rows.device), groups]

@@ -1,0 +1,260 @@
+"""A detector and its verdicts held against ground truth.
+
+COCO's figures rest on every detection above a confidence of 0.001. Precision, recall, F1, the
+confusion matrix and the verdicts rest on those above the operating threshold.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xai_detect.data.records import Dataset, Scan
+from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.errors import ExplainError, InputError
+from xai_detect.images import load_image
+from xai_detect.inspection import inspect
+from xai_detect.measures.detection import average_precision, threshold_curve
+from xai_detect.measures.matching import (
+    Counts,
+    Matches,
+    Truth,
+    confusion,
+    counts_per_class,
+    match,
+)
+from xai_detect.measures.summary import Evaluation
+from xai_detect.measures.verdicts import Judged, verdict_figures
+from xai_detect.types import Detections, Inspection
+
+LOWEST_CONFIDENCE = 0.001
+"""Detections above this enter AP, as in the detectors' own validation."""
+
+Inspector = Callable[[Float[Tensor, "3 h w"], str], Inspection]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """One image: every detection, those above the threshold, and the judged ones."""
+
+    truth: Truth
+    detections: Detections
+    kept: Detections
+    matches: Matches
+    judged: tuple[Judged, ...]
+
+
+def evaluate(
+    detector: Detector,
+    dataset: Dataset,
+    *,
+    confidence: float = 0.25,
+    explain: bool = True,
+    method: str = "integrated_gradients",
+    inspector: Inspector | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Run a detector over a data set and hold detections and verdicts against the truth.
+
+    Classes are paired by name, whatever the case, with ``_`` and a space alike. Detections of
+    classes that the data set does not have are dropped; objects of classes that the detector does
+    not have stay and are missed. Both are listed in ``problems``, as is every unreadable image.
+
+    Args:
+        detector: The detector.
+        dataset: Images with ground truth.
+        confidence: Operating threshold in [0, 1]; detections above it are judged.
+        explain: Whether to explain and judge them; by far the slowest part.
+        method: The explanation method, by name.
+        inspector: Explains and judges one image, given the image and its name, with the same
+            threshold; None means ``inspect``. A run that was begun before can hand out its results.
+        progress: Called after each image with the number done and the number of all.
+        seed: Of the bootstrap intervals.
+
+    Raises:
+        InputError: If no class of the detector is one of the data set's, the threshold is outside
+            [0, 1], or no image can be read.
+    """
+    if not LOWEST_CONFIDENCE <= confidence <= 1:
+        raise InputError(f"confidence is {confidence:g}; expected {LOWEST_CONFIDENCE:g} to 1")
+    labels, notes = pair_classes(detector.class_names, dataset.class_names)
+    judge: Inspector | None = None
+    if explain:
+        judge = inspector or _inspector(detector, method, confidence)
+    problems, seen = [*dataset.problems, *notes], []
+    relabel = partial(_relabel, labels=labels, class_names=dataset.class_names)
+    for done, scan in enumerate(dataset.scans, start=1):
+        try:
+            seen.append(_see(detector, scan, confidence, relabel, judge))
+        except InputError as error:
+            problems.append(f"{error}; the image is left out")
+        except ExplainError as error:
+            seen.append(_see(detector, scan, confidence, relabel, None))
+            problems.append(f"{scan.name}: {error}; its verdicts are left out")
+        if progress is not None:
+            progress(done, len(dataset))
+    if not seen:
+        raise InputError(f"no image of {dataset.name} could be evaluated; {' '.join(problems[:1])}")
+    return _summary(dataset, detector.provenance.name, confidence, seen, problems, seed, explain)
+
+
+def pair_classes(
+    found: Sequence[str], real: Sequence[str]
+) -> tuple[dict[int, int], tuple[str, ...]]:
+    """Which label of the detector is which label of the data set.
+
+    Returns:
+        Labels by name, and one sentence for the classes without a partner on either side.
+
+    Raises:
+        InputError: If no name is shared.
+    """
+    known = {_folded(name): label for label, name in enumerate(real)}
+    pairs = {
+        label: known[_folded(name)] for label, name in enumerate(found) if _folded(name) in known
+    }
+    if not pairs:
+        raise InputError(
+            f"the detector's classes ({_some(found)}) and the data set's ({_some(real)}) have no "
+            "name in common; use a detector trained for these classes or rename the data set's"
+        )
+    notes = []
+    if dropped := [name for label, name in enumerate(found) if label not in pairs]:
+        notes.append(
+            f"classes that are not in the data set, so dropped from all figures: {_some(dropped)}"
+        )
+    if unknown := [name for label, name in enumerate(real) if label not in pairs.values()]:
+        notes.append(f"classes unknown to the detector, so always missed: {_some(unknown)}")
+    return pairs, tuple(notes)
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().replace("_", " ").split())
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
+    if not isinstance(detector, WhiteBoxDetector):
+        raise InputError(
+            f"{detector.provenance.name} shows no gradients, so its detections cannot be "
+            "explained here; ask for the detection figures alone (--no-explain)"
+        )
+    white_box = detector
+
+    def judge(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
+        return inspect(white_box, image, method=method, confidence=confidence, name=name)
+
+    return judge
+
+
+def _relabel(
+    detections: Detections, labels: Mapping[int, int], class_names: tuple[str, ...]
+) -> tuple[Detections, list[int]]:
+    """The detections whose class the data set has, in its labels, and their rows."""
+    rows = [row for row, label in enumerate(detections.labels.tolist()) if label in labels]
+    chosen = _rows(detections, torch.tensor(rows, dtype=torch.int64))
+    mapped = torch.tensor([labels[int(label)] for label in chosen.labels], dtype=torch.int64)
+    return (
+        Detections(
+            chosen.boxes,
+            chosen.scores,
+            mapped,
+            chosen.candidates,
+            chosen.proposals,
+            chosen.image_size,
+            class_names,
+        ),
+        rows,
+    )
+
+
+def _rows(detections: Detections, rows: Int[Tensor, "r"]) -> Detections:
+    return Detections(
+        detections.boxes[rows],
+        detections.scores[rows],
+        detections.labels[rows],
+        detections.candidates[rows],
+        detections.proposals[rows],
+        detections.image_size,
+        detections.class_names,
+    )
+
+
+Relabel = Callable[[Detections], tuple[Detections, list[int]]]
+
+
+def _see(
+    detector: Detector,
+    scan: Scan,
+    confidence: float,
+    relabel: Relabel,
+    judge: Inspector | None,
+) -> _Seen:
+    image = load_image(scan.path)
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    raw = detector.detect(frame.to_input(image[None]), frame, confidence=LOWEST_CONFIDENCE)[0]
+    detections, _ = relabel(raw)
+    truth = scan.truth()
+    kept = _rows(detections, (detections.scores > confidence).nonzero().flatten())
+    judged = () if judge is None else _judged(judge(image, scan.name), relabel, truth)
+    return _Seen(truth, detections, kept, match(kept, truth), judged)
+
+
+def _judged(inspection: Inspection, relabel: Relabel, truth: Truth) -> tuple[Judged, ...]:
+    detections, rows = relabel(inspection.detections)
+    matches = match(detections, truth)
+    return tuple(
+        Judged(
+            level=inspection.verdicts[row].level,
+            trust=inspection.evidence[row].get("trust", math.nan),
+            confidence=float(detections.scores[number]),
+            right=None if bool(matches.ignored[number]) else bool(matches.right[number]),
+        )
+        for number, row in enumerate(rows)
+    )
+
+
+def _summary(
+    dataset: Dataset,
+    detector: str,
+    confidence: float,
+    seen: Sequence[_Seen],
+    problems: Sequence[str],
+    seed: int,
+    explained: bool,
+) -> Evaluation:
+    class_count = len(dataset.class_names)
+    counts = [counts_per_class(one.kept, one.truth, one.matches, class_count) for one in seen]
+    fates = [(one.detections.scores, match(one.detections, one.truth)) for one in seen]
+    curve = threshold_curve(
+        torch.cat([scores[~matches.ignored] for scores, matches in fates]),
+        torch.cat([matches.right[~matches.ignored].float() for _, matches in fates]),
+        sum(int(one.truth.counted.sum()) for one in seen),
+    )
+    return Evaluation(
+        dataset=dataset.name,
+        detector=detector,
+        class_names=dataset.class_names,
+        confidence=confidence,
+        precision_figures=average_precision(
+            [(one.detections, one.truth) for one in seen], class_count
+        ),
+        counts=tuple(sum(column, Counts(0, 0, 0)) for column in zip(*counts, strict=True)),
+        curve=curve,
+        confusion=sum(
+            (confusion(one.kept, one.truth, class_count) for one in seen),
+            torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64),
+        ),
+        ious=torch.cat([one.matches.iou[one.matches.right] for one in seen]),
+        n_images=len(seen),
+        verdicts=verdict_figures([one.judged for one in seen], seed=seed) if explained else None,
+        problems=tuple(problems),
+    )

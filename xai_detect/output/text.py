@@ -1,0 +1,90 @@
+"""What the command line prints on stdout: lines for people, one JSON object for machines."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xai_detect.measures.summary import Evaluation
+from xai_detect.output.load import Run
+from xai_detect.types import Inspection, Level
+
+MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}
+
+
+def run_lines(run: Run, shown: Sequence[Inspection]) -> str:
+    """One line per detection, sentence included, then the counts and where the report is."""
+    lines = []
+    for one in shown:
+        count = len(one.detections)
+        lines.append(f"{one.source}: {count or 'no'} detection{'s' if count != 1 else ''}")
+        for row, (target, verdict) in enumerate(zip(one.targets, one.verdicts, strict=True)):
+            found = one.detections.target(row)
+            asked = "" if found.label == target.label else f" (reported as {found.name})"
+            lines.append(
+                f"  {MARKS[verdict.level]} {verdict.level} {target.name}{asked} "
+                f"{found.score:.2f}: {verdict.sentence}"
+            )
+    levels = [verdict.level for one in shown for verdict in one.verdicts]
+    counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
+    lines.append(f"{len(levels)} detections in {len(shown)} images: {counts}")
+    lines.append(f"report: {run.folder / 'report.html'}")
+    return "\n".join(lines)
+
+
+def run_json(run: Run, shown: Sequence[Inspection], failed: Mapping[str, str]) -> str:
+    """The run as one JSON object."""
+    rows = [
+        {
+            "source": one.source,
+            "class": target.name,
+            "box": list(target.box),
+            "score": float(one.detections.scores[row]),
+            "verdict": str(verdict.level),
+            "reasons": [reason.sentence for reason in verdict.reasons],
+            "evidence": dict(evidence),
+        }
+        for one in shown
+        for row, (target, verdict, evidence) in enumerate(
+            zip(one.targets, one.verdicts, one.evidence, strict=True)
+        )
+    ]
+    content = {
+        "run": str(run.folder),
+        "report": str(run.folder / "report.html"),
+        "images": len(shown),
+        "detections": rows,
+        "failed": dict(failed),
+    }
+    return as_json(content)
+
+
+def evaluation_lines(result: Evaluation) -> str:
+    """The figures of an evaluation, one per line; NaN means no answer."""
+    values = result.as_dict()
+    return "\n".join(_lines(values, ""))
+
+
+def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif isinstance(value, float):
+            lines.append(f"{indent}{key}: {value:.4f}")
+        elif not isinstance(value, list | tuple) or len(value) <= 3:
+            lines.append(f"{indent}{key}: {value}")
+    return lines
+
+
+def as_json(content: Any) -> str:
+    """The content as JSON; NaN and infinity, which JSON cannot hold, become null."""
+    return json.dumps(_plain(content), indent=1, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,206 @@
+"""What speaks for one detection, in numbers.
+
+``weigh`` reads the map (where is the evidence?) and asks the detector again with parts of the image
+removed (does it agree?). Names in the record; NaN means unmeasured:
+
+==================== ==============================================================================
+score                confidence for the target's class at its box, in [0, 1]
+inside, ring         share of positive evidence in the box, and in the ring around it (15 %, 8 px)
+outside              share beyond the ring
+chance_inside        mean of ``inside`` over same-size boxes placed elsewhere (placebo)
+lift                 ``inside / chance_inside``
+percentile           share of placebo boxes that hold less evidence than the box
+without_box          score with the box's content continued from its surroundings
+context_only         score with box and ring emptied: what the surroundings alone are worth
+box_only             score with everything beyond the ring emptied, the better of two fills
+without_outside      score with the strongest outside evidence removed
+without_elsewhere    score with the mirror image of that region removed instead (placebo)
+necessity            ``1 - without_box / score``, cut to [0, 1]
+sufficiency          ``box_only / score``, cut to [0, 1]
+outside_effect       ``1 - without_outside / score``, less the same for the placebo, in [-1, 1]
+rival                confidence for the runner-up class in the same box
+rival_label          which class that is
+rival_box_only       the strongest other class when only the box is left
+rival_box_label      which class that is
+margin               log-odds of the class against the runner-up, whole image
+margin_box_only      the same when only the box is left
+completeness_error   the method's own, as a share of the score difference; absent if it has none
+repeatability        cosine of the map with one of a shifted, slightly noisy copy, in [-1, 1]
+input_level          1 if the method sees the whole input, 0 if only the detector's last layers
+box_share            share of the image that the box covers
+forward_passes       forward passes spent here, repeatability left out
+trust                one number in [0, 1] for ranking; see ``trust_score``
+==================== ==============================================================================
+
+A detection is "found" in a changed image when any raw prediction overlaps its box by IoU >= 0.5.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect import boxes, fills
+from xai_detect.boxes import Box
+from xai_detect.detectors.protocol import RawDetector
+from xai_detect.detectors.scalars import class_survival
+from xai_detect.explainers.methods import METHODS
+from xai_detect.frame import Frame
+from xai_detect.trust.maps import outside_region, shares
+from xai_detect.trust.repeatability import repeat_explanations, similarity
+from xai_detect.types import Evidence, Explanation, Target
+
+RING_SHARE, RING_LEAST = 0.15, 8.0
+"""Width of the ring, share of the side and pixels: edges just outside are legitimate evidence."""
+
+MOST_PASSES = 7
+"""Forward passes that ``weigh`` spends on one detection, repeatability left out."""
+
+EMPTY = {"photo": ("grey", "mean"), "xray": ("air", "mean")}
+"""Fills that mean "nothing there" around a kept box; two, so that no one fill decides."""
+
+
+def near_box(box: Box) -> Box:
+    """The box grown by the ring."""
+    return boxes.grow(box, RING_SHARE, RING_LEAST)
+
+
+def weigh(
+    detector: RawDetector,
+    image: Float[Tensor, "3 h w"],
+    target: Target,
+    explanation: Explanation,
+    repeat: Explanation | None = None,
+) -> Evidence:
+    """Measure what speaks for one detection.
+
+    Args:
+        detector: The detector that found the target.
+        image: RGB in [0, 1].
+        target: The question that ``explanation`` answers.
+        explanation: Its map.
+        repeat: The map of a shifted, noisy copy, from ``repeat_explanations``; None computes it.
+
+    Returns:
+        The numbers listed at the top of this module.
+    """
+    if repeat is None:
+        repeat = repeat_explanations(detector, image, [explanation])[0]
+    size = (image.shape[1], image.shape[2])
+    method = METHODS.get(explanation.method)
+    values = {
+        **shares(explanation.heatmap, target.box, near_box(target.box)),
+        **_removals(detector, image, target, explanation.heatmap),
+        "repeatability": similarity(explanation.heatmap, repeat.heatmap),
+        "input_level": math.nan if method is None else float(method.input_level),
+        "box_share": float(boxes.mask(target.box, size).float().mean()),
+    }
+    if "completeness_error" in explanation.measured:
+        values["completeness_error"] = explanation.measured["completeness_error"]
+    return Evidence({**values, "trust": trust_score(values)}, _words(target, values))
+
+
+def _words(target: Target, values: dict[str, float]) -> dict[str, str]:
+    words = {"name": target.name}
+    for name in ("rival", "rival_box"):
+        label = values[f"{name}_label"]
+        if not math.isnan(label):
+            words[f"{name}_name"] = target.class_names[int(label)]
+    return words
+
+
+def trust_score(values: dict[str, float]) -> float:
+    """One number in [0, 1] to rank detections by: the confidence that the box alone supports.
+
+    The geometric mean of the score in the whole image and the score that is left when only the
+    box is shown, cut by what the context keeps on its own. NaN if one of them is unmeasured.
+    """
+    kept = math.sqrt(values["score"] * min(values["box_only"], values["score"]))
+    return kept * values["necessity"]
+
+
+def _removals(
+    detector: RawDetector, image: Tensor, target: Target, heatmap: Tensor
+) -> dict[str, float]:
+    size = (image.shape[1], image.shape[2])
+    box, near = boxes.mask(target.box, size), boxes.mask(near_box(target.box), size)
+    first, second = EMPTY[detector.provenance.domain]
+    beyond = outside_region(heatmap, near)
+    changed = [
+        image,
+        fills.hide(image, box, "inpaint"),
+        fills.hide(image, near, first),
+        fills.hide(image, ~near, first),
+        fills.hide(image, ~near, second),
+    ]
+    if beyond is not None:
+        changed += [
+            fills.hide(image, beyond, "inpaint"),
+            fills.hide(image, _mirrored(beyond, near), "inpaint"),
+        ]
+    found = _survivals(detector, changed, target)
+    values = {
+        "score": float(found[0, target.label]),
+        "without_box": float(found[1, target.label]),
+        "context_only": float(found[2, target.label]),
+        "box_only": float(found[3:5, target.label].max()),
+        "without_outside": math.nan if beyond is None else float(found[5, target.label]),
+        "without_elsewhere": math.nan if beyond is None else float(found[6, target.label]),
+        "forward_passes": float(len(changed)),
+    }
+    return {**values, **_ratios(values), **_rivals(found, target.label)}
+
+
+def _survivals(
+    detector: RawDetector, images: Sequence[Tensor], target: Target
+) -> Float[Tensor, "n c"]:
+    """Per image and class, the confidence still found at the target's box; one image at a time."""
+    frame: Frame = detector.frame((images[0].shape[1], images[0].shape[2]))
+    rows = [
+        class_survival(detector.raw(frame.to_input(one[None])), target.box, frame) for one in images
+    ]
+    return torch.cat(rows).cpu()
+
+
+def _ratios(values: dict[str, float]) -> dict[str, float]:
+    score = values["score"]
+    if score == 0:
+        return dict.fromkeys(("necessity", "sufficiency", "outside_effect"), math.nan)
+    lost = (values["without_elsewhere"] - values["without_outside"]) / score
+    return {
+        "necessity": _unit(1 - values["without_box"] / score),
+        "sufficiency": _unit(values["box_only"] / score),
+        "outside_effect": max(-1.0, min(1.0, lost)) if not math.isnan(lost) else math.nan,
+    }
+
+
+def _rivals(found: Float[Tensor, "n c"], label: int) -> dict[str, float]:
+    if found.shape[1] < 2:
+        names = ("rival", "rival_label", "rival_box_only", "rival_box_label")
+        return dict.fromkeys((*names, "margin", "margin_box_only"), math.nan)
+    others = found.clone()
+    others[:, label] = -1
+    rival = int(others[0].argmax())
+    box_only = found[3] if found[3, label] >= found[4, label] else found[4]
+    alone = others[3] if found[3, label] >= found[4, label] else others[4]
+    odds = found.double().clamp(1e-6, 1 - 1e-6).logit()
+    odds_box = box_only.double().clamp(1e-6, 1 - 1e-6).logit()
+    return {
+        "rival": float(found[0, rival]),
+        "rival_label": float(rival),
+        "rival_box_only": float(alone.max()),
+        "rival_box_label": float(alone.argmax()),
+        "margin": float(odds[0, label] - odds[0, rival]),
+        "margin_box_only": float(odds_box[label] - odds_box[rival]),
+    }
+
+
+def _mirrored(region: Bool[Tensor, "h w"], near: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The region turned by half a turn about the image's centre, box and ring left out."""
+    return region.flip(0, 1) & ~near
+
+
+def _unit(value: float) -> float:
+    return max(0.0, min(1.0, value))

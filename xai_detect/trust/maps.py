@@ -1,0 +1,99 @@
+"""Numbers and regions read off one signed map; all in image pixels."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect import boxes
+from xai_detect.boxes import Box, Size
+
+PLACEBO_BOXES = 64
+"""Same-size boxes per detection against which its share of evidence is read."""
+
+SMOOTHING = 0.01
+"""Standard deviation of the Gaussian that makes regions out of a pixel map, share of the longer
+side; at least two pixels."""
+
+REGION_SHARE = 0.5
+"""Part of the outside evidence that ``outside_region`` holds."""
+
+
+def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
+    """The map under a Gaussian; its sum is kept but for what leaves over the border."""
+    sigma = max(2.0, share * max(heatmap.shape))
+    radius = int(3 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=heatmap.dtype)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel /= kernel.sum()
+    rows = torch.nn.functional.conv2d(
+        heatmap[None, None], kernel[None, None, :, None], padding="same"
+    )
+    return torch.nn.functional.conv2d(rows, kernel[None, None, None, :], padding="same")[0, 0]
+
+
+def shares(heatmap: Float[Tensor, "h w"], box: Box, near: Box) -> dict[str, float]:
+    """Shares of the positive evidence in the box, in the ring and beyond, with their chance level.
+
+    All are NaN for a map without positive values: no evidence was obtained.
+    """
+    positive = heatmap.double().clamp(min=0)
+    total = float(positive.sum())
+    size: Size = (heatmap.shape[0], heatmap.shape[1])
+    if total == 0 or _flat(heatmap):
+        names = ("inside", "ring", "outside", "chance_inside", "lift", "percentile")
+        return dict.fromkeys(names, math.nan)
+    inside = float(positive[boxes.mask(box, size)].sum()) / total
+    close = float(positive[boxes.mask(near, size)].sum()) / total
+    placebo = placebo_shares(positive / total, box)
+    chance = float(placebo.mean())
+    return {
+        "inside": inside,
+        "ring": close - inside,
+        "outside": 1 - close,
+        "chance_inside": chance,
+        "lift": inside / chance if chance > 0 else math.inf if inside > 0 else math.nan,
+        "percentile": float((placebo < inside).double().mean()),
+    }
+
+
+def _flat(heatmap: Tensor) -> bool:
+    return bool(heatmap.max() == heatmap.min())
+
+
+def placebo_shares(evidence: Float[Tensor, "h w"], box: Box) -> Float[Tensor, "n"]:
+    """What boxes of the same size hold elsewhere in the image.
+
+    Their places are spread evenly over all that fit, by a fixed rule, so that the answer does not
+    depend on chance; where a box of this size hardly fits, they overlap the box itself.
+    """
+    height, width = evidence.shape
+    tall = min(height, max(1, round(box[3] - box[1])))
+    wide = min(width, max(1, round(box[2] - box[0])))
+    summed = torch.nn.functional.pad(evidence.cumsum(0).cumsum(1), (1, 0, 1, 0))
+    side = math.isqrt(PLACEBO_BOXES)
+    tops = torch.linspace(0, height - tall, side).round().long()
+    lefts = torch.linspace(0, width - wide, side).round().long()
+    top, left = (grid.flatten() for grid in torch.meshgrid(tops, lefts, indexing="ij"))
+    bottom, right = top + tall, left + wide
+    return summed[bottom, right] - summed[top, right] - summed[bottom, left] + summed[top, left]
+
+
+def outside_region(
+    heatmap: Float[Tensor, "h w"], near: Bool[Tensor, "h w"]
+) -> Bool[Tensor, "h w"] | None:
+    """The smallest region beyond the ring that holds half of the evidence there.
+
+    None if there is no positive evidence beyond the ring.
+    """
+    beyond = smooth(heatmap.clamp(min=0))
+    beyond = torch.where(near, 0.0, beyond)
+    total = float(beyond.sum())
+    if total <= 0:
+        return None
+    ranked, order = beyond.flatten().sort(descending=True)
+    count = int((ranked.cumsum(0) < REGION_SHARE * total).sum()) + 1
+    region = torch.zeros(heatmap.numel(), dtype=torch.bool)
+    region[order[:count]] = True
+    return region.view(heatmap.shape) & ~near

@@ -1,0 +1,138 @@
+"""From numbers to a verdict: is the map believable, and do map and removal tests agree?
+
+Reliability first: a map that is empty, of the wrong kind, incomplete or not repeatable gives
+``UNCERTAIN``. Then two independent witnesses are heard. The map says where the evidence lies; the
+removal tests say what the score does when parts of the image are gone. Both "inside" gives
+``TRUSTED``, both "outside" gives ``UNTRUSTED``, anything else ``UNCERTAIN``.
+"""
+
+import math
+
+from xai_detect.trust.policy import DEFAULT_POLICY, Policy
+from xai_detect.types import Evidence, Level, Reason, Verdict
+
+MAP_CHECKS = ("map_kind", "map_empty", "map_completeness", "map_repeatability")
+"""Checks of the map itself; a verdict with one of these among its reasons shows no map."""
+
+READ = (
+    "inside", "ring", "outside", "percentile", "repeatability", "score",
+    "necessity", "sufficiency", "context_only",
+)  # fmt: skip
+"""What every verdict needs; a number of these that is NaN is reported as unmeasured."""
+
+
+def judge(evidence: Evidence, policy: Policy = DEFAULT_POLICY) -> Verdict:
+    """Hold the evidence for one detection against a policy.
+
+    A missing or NaN number is reported as unmeasured: it can lower a verdict to ``UNCERTAIN`` and
+    can never raise one.
+    """
+    return _Case(evidence, policy).verdict()
+
+
+class _Case:
+    def __init__(self, evidence: Evidence, policy: Policy) -> None:
+        self._evidence = evidence
+        self._limits = policy.limits
+        self._sentences = policy.sentences
+
+    def verdict(self) -> Verdict:
+        missing = tuple(name for name in READ if math.isnan(self._value(name)))
+        doubts = self._map_doubts()
+        if self._value("score") < self._limits["claim"]:
+            return Verdict(Level.UNTRUSTED, (self._reason("claim", "score", "claim"),), missing)
+        if doubts:
+            return Verdict(Level.UNCERTAIN, tuple(doubts), missing)
+        if missing:
+            words = self._sentences["unmeasured"].format(missing=", ".join(missing))
+            return Verdict(
+                Level.UNCERTAIN, (Reason("unmeasured", math.nan, math.nan, words),), missing
+            )
+        level, finding = self._weighed()
+        return Verdict(level, (*self._basics(), *finding), missing)
+
+    def _value(self, name: str) -> float:
+        return self._evidence.get(name, math.nan)
+
+    def _reason(self, sentence: str, value: str, limit: str | None = None) -> Reason:
+        bound = self._limits[limit] if limit else math.nan
+        words = self._sentences[sentence].format(
+            **self._evidence, **self._evidence.words, limit=bound
+        )
+        return Reason(sentence, self._value(value), bound, words.replace("%", " %"))
+
+    def _map_doubts(self) -> list[Reason]:
+        doubts = []
+        if self._value("input_level") != 1:
+            doubts.append(self._reason("map_kind", "input_level"))
+        if math.isnan(self._value("inside")):
+            doubts.append(self._reason("map_empty", "inside"))
+        error, limit = self._evidence.get("completeness_error"), self._limits["completeness_error"]
+        if error is not None and not error <= limit:
+            doubts.append(
+                self._reason("map_completeness", "completeness_error", "completeness_error")
+            )
+        if self._value("repeatability") < self._limits["repeatability"]:
+            doubts.append(self._reason("map_repeatability", "repeatability", "repeatability"))
+        return doubts
+
+    def _basics(self) -> tuple[Reason, ...]:
+        lost = self._value("necessity") >= self._limits["necessity"]
+        removal = "removal" if lost else "removal_kept"
+        share = self._reason("share", "inside")
+        return (share, self._reason(removal, "necessity", "necessity"))
+
+    def _weighed(self) -> tuple[Level, tuple[Reason, ...]]:
+        by_map, by_score = self._map_says(), self._score_says()
+        if by_map == by_score == "inside":
+            return Level.TRUSTED, (self._reason("box_only", "sufficiency", "sufficiency"),)
+        outside = self._outside_reasons()
+        if by_score == "outside" and by_map != "inside":
+            return Level.UNTRUSTED, outside
+        if by_score == "outside":
+            return Level.UNCERTAIN, (*outside[:1], self._reason("outside_unseen", "outside"))
+        return Level.UNCERTAIN, self._disagreement(by_map)
+
+    def _map_says(self) -> str:
+        if self._value("outside") >= self._limits["outside"]:
+            return "outside"
+        near = self._value("inside") + self._value("ring") >= self._limits["near"]
+        placed = self._value("percentile") >= self._limits["percentile"]
+        return "inside" if near and placed else "unclear"
+
+    def _score_says(self) -> str:
+        if self._context_keeps() or self._outside_matters():
+            return "outside"
+        needed = self._value("necessity") >= self._limits["necessity"]
+        enough = self._value("sufficiency") >= self._limits["sufficiency"]
+        return "inside" if needed and enough else "unclear"
+
+    def _context_keeps(self) -> bool:
+        return self._value("context_only") >= self._limits["context"] * self._value("score")
+
+    def _outside_matters(self) -> bool:
+        return self._value("outside_effect") >= self._limits["outside_effect"]
+
+    def _outside_reasons(self) -> tuple[Reason, ...]:
+        reasons = []
+        if self._outside_matters():
+            reasons.append(self._reason("outside_effect", "outside_effect", "outside_effect"))
+        if self._context_keeps():
+            reasons.append(self._reason("context", "context_only", "context"))
+        return (*reasons, *self._alone())
+
+    def _alone(self) -> tuple[Reason, ...]:
+        if self._value("sufficiency") >= self._limits["sufficiency"]:
+            return ()
+        flipped = self._value("rival_box_only") > max(self._value("box_only"), 0.25)
+        lost = self._reason("box_only_lost", "sufficiency", "sufficiency")
+        return (lost, self._reason("box_only_rival", "rival_box_only")) if flipped else (lost,)
+
+    def _disagreement(self, by_map: str) -> tuple[Reason, ...]:
+        if by_map == "outside":
+            return (self._reason("outside_unconfirmed", "outside", "outside"), *self._alone())
+        alone = self._alone()
+        if alone or by_map == "inside":
+            return alone
+        placed = self._value("percentile") >= self._limits["percentile"]
+        return (self._reason("not_near" if placed else "not_placed", "percentile", "percentile"),)
