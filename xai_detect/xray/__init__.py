@@ -1,0 +1,1 @@
+"""The X-ray world: a simulator whose scans carry exact masks and known causes."""
