@@ -1,0 +1,1 @@
+"""The run folder, its pictures and its report, and other libraries' formats."""

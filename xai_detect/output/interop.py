@@ -1,0 +1,270 @@
+"""To and from the records of other libraries; none of them is needed to import this module."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xai_detect.boxes import Size
+from xai_detect.errors import InputError, MissingExtraError
+from xai_detect.output.files import read_json
+from xai_detect.output.records import Record, verdict_to_json
+from xai_detect.output.strict import as_box, as_mapping, as_number, numbers_to_json
+from xai_detect.types import Detections, Inspection
+
+UNKNOWN = -1
+"""The candidate of a detection whose raw prediction is not known."""
+
+
+def to_supervision(found: Inspection | Detections) -> Any:
+    """A ``supervision.Detections``; of an inspection, verdict and evidence go into ``.data``.
+
+    ``.data`` holds ``class_name`` and, of an inspection, ``verdict`` (the level), ``sentence`` and
+    one float array per kind of evidence; NaN is unmeasured.
+
+    Raises:
+        MissingExtraError: If supervision is not installed.
+    """
+    try:
+        import supervision
+    except ImportError as error:
+        raise MissingExtraError(
+            "to_supervision needs the supervision package: pip install 'xai-detect[supervision]'"
+        ) from error
+    detections = found.detections if isinstance(found, Inspection) else found
+    data: dict[str, np.ndarray] = {
+        "class_name": np.array([one.name for one in detections], dtype=str),
+    }
+    if isinstance(found, Inspection):
+        data["verdict"] = np.array([one.level.value for one in found.verdicts], dtype=str)
+        data["sentence"] = np.array([one.sentence for one in found.verdicts], dtype=str)
+        for name in dict.fromkeys(name for one in found.evidence for name in one):
+            data[name] = np.array([one.get(name, math.nan) for one in found.evidence])
+    return supervision.Detections(
+        xyxy=detections.boxes.numpy().copy(),
+        confidence=detections.scores.numpy().copy(),
+        class_id=detections.labels.numpy().astype(int),
+        data=data,
+    )
+
+
+def from_ultralytics(results: Any) -> Detections:
+    """Detections of an ultralytics ``Results`` object, best first.
+
+    Which raw prediction each box came from is not recorded there, so ``candidates`` is -1: such
+    detections can be counted and compared, but not explained by gradients.
+
+    Raises:
+        InputError: If the object holds no boxes.
+    """
+    boxes = getattr(results, "boxes", None)
+    names = getattr(results, "names", None)
+    size = getattr(results, "orig_shape", None)
+    if boxes is None or names is None or size is None:
+        raise InputError(
+            f"a {type(results).__name__} holds no detections; "
+            "expected one item of what an ultralytics detection model returns"
+        )
+    listed = dict(enumerate(names)) if not isinstance(names, Mapping) else names
+    class_names = tuple(
+        str(listed.get(label, f"class {label}")) for label in range(max(listed, default=-1) + 1)
+    )
+    return _detections(
+        _tensor(boxes.xyxy), _tensor(boxes.conf), _tensor(boxes.cls), tuple(size[:2]), class_names
+    )
+
+
+def from_torchvision(
+    result: Mapping[str, Tensor], class_names: Sequence[str], image_size: Size
+) -> Detections:
+    """Detections of a torchvision dictionary with ``boxes``, ``scores`` and ``labels``.
+
+    Args:
+        result: What a torchvision detection model returns for one image.
+        class_names: The classes without the background: the name of label 1 first.
+        image_size: ``(height, width)`` of the image.
+
+    Raises:
+        InputError: If a key is missing or a label has no name.
+    """
+    missing = {"boxes", "scores", "labels"} - result.keys()
+    if missing:
+        raise InputError(f"the dictionary lacks {', '.join(sorted(missing))}")
+    labels = _tensor(result["labels"])
+    if labels.numel() and float(labels.min()) < 1:
+        raise InputError("torchvision's labels start at 1, 0 is the background; a label is below 1")
+    return _detections(
+        _tensor(result["boxes"]),
+        _tensor(result["scores"]),
+        labels - 1,
+        image_size,
+        tuple(class_names),
+    )
+
+
+def to_coco_results(
+    found: Inspection | Record | Detections,
+    image_id: int | str,
+    category_ids: Sequence[int] | None = None,
+) -> list[dict[str, Any]]:
+    """Rows in COCO results format; of an inspection, with ``asked``, ``verdict`` and ``evidence``.
+
+    Args:
+        found: What was found in one image.
+        image_id: The image's id in the annotations.
+        category_ids: The id of each class, in label order; by default COCO's own ids if the
+            classes are COCO's 80, else label + 1.
+
+    Raises:
+        InputError: If there are not as many ids as classes.
+    """
+    detections = found if isinstance(found, Detections) else found.detections
+    ids = _category_ids(detections.class_names, category_ids)
+    rows: list[dict[str, Any]] = [
+        {
+            "image_id": image_id,
+            "category_id": ids[own.label],
+            "category": own.name,
+            "bbox": [own.box[0], own.box[1], own.box[2] - own.box[0], own.box[3] - own.box[1]],
+            "score": own.score,
+        }
+        for own in detections
+    ]
+    if isinstance(found, Detections):
+        return rows
+    for row, target, verdict, evidence in zip(
+        rows, found.targets, found.verdicts, found.evidence, strict=True
+    ):
+        row["asked"] = target.name
+        row["verdict"] = verdict_to_json(verdict)
+        row["evidence"] = numbers_to_json(evidence)
+    return rows
+
+
+def from_coco_results(
+    source: str | Path | Sequence[Mapping[str, Any]],
+    class_names: tuple[str, ...],
+    image_sizes: Mapping[int | str, Size],
+    category_ids: Sequence[int] | None = None,
+) -> dict[int | str, Detections]:
+    """Read COCO results: detections per image id, best first.
+
+    Args:
+        source: A JSON file or its content.
+        class_names: The classes in label order.
+        image_sizes: ``(height, width)`` by image id; an image without results comes out empty.
+        category_ids: As in ``to_coco_results``.
+
+    Raises:
+        InputError: If a row names an unknown image or category, or its box or score is impossible.
+    """
+    label_by_id = {one: label for label, one in enumerate(_category_ids(class_names, category_ids))}
+    if isinstance(source, str | Path):
+        source = read_json(Path(source))
+    found: dict[int | str, list[tuple[list[float], float, int]]] = {one: [] for one in image_sizes}
+    if not isinstance(source, Sequence) or isinstance(source, str):
+        raise InputError("COCO results are a list of rows; this is something else")
+    for number, row in enumerate(source):
+        try:
+            image_id, box, score, label = _coco_row(row, label_by_id)
+            found[image_id].append((box, score, label))
+        except KeyError as error:
+            raise InputError(
+                f"row {number} of the results: {error} is missing or unknown"
+            ) from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"row {number} of the results: {error}") from error
+    return {
+        image_id: _detections(
+            _tensor([box for box, _, _ in rows]),
+            _tensor([score for _, score, _ in rows]),
+            _tensor([label for _, _, label in rows]),
+            image_sizes[image_id],
+            class_names,
+        )
+        for image_id, rows in found.items()
+    }
+
+
+def _coco_row(
+    content: Any, label_by_id: Mapping[int, int]
+) -> tuple[int | str, list[float], float, int]:
+    row = as_mapping(content)
+    left, top, width, height = as_box(row["bbox"])
+    score = as_number(row["score"])
+    if not all(map(math.isfinite, (left, top, width, height, score))):
+        raise ValueError("a box or score that is not finite")
+    if width < 0 or height < 0:
+        raise ValueError(f"bbox is [left, top, width, height], but its size is {width} x {height}")
+    if not 0 <= score <= 1:
+        raise ValueError(f"score {score} lies outside [0, 1]")
+    image_id = row["image_id"]
+    if not isinstance(image_id, int | str):
+        raise TypeError("image_id is neither a number nor text")
+    return (
+        image_id,
+        [left, top, left + width, top + height],
+        score,
+        label_by_id[row["category_id"]],
+    )
+
+
+def _category_ids(class_names: tuple[str, ...], given: Sequence[int] | None) -> Sequence[int]:
+    if given is not None:
+        if len(given) != len(class_names) or len(set(given)) != len(given):
+            raise InputError(
+                f"{len(given)} category ids for {len(class_names)} classes; "
+                "expected one id per class, each used once"
+            )
+        return given
+    if _COCO_IDS.keys() <= set(class_names):
+        # Names that are not COCO's are placeholders and are never detected.
+        return [_COCO_IDS.get(name, -label - 1) for label, name in enumerate(class_names)]
+    return range(1, len(class_names) + 1)
+
+
+# COCO numbers its 80 classes from 1 to 90, with gaps.
+_COCO_NAMES = (
+    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,"
+    "fire hydrant,GAP,stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,"
+    "bear,zebra,giraffe,GAP,backpack,umbrella,GAP,GAP,handbag,tie,suitcase,frisbee,skis,"
+    "snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,"
+    "tennis racket,bottle,GAP,wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,"
+    "orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,GAP,"
+    "dining table,GAP,GAP,toilet,GAP,tv,laptop,mouse,remote,keyboard,cell phone,microwave,"
+    "oven,toaster,sink,refrigerator,GAP,book,clock,vase,scissors,teddy bear,hair drier,"
+    "toothbrush"
+)
+_COCO_IDS = {
+    name: number for number, name in enumerate(_COCO_NAMES.split(","), start=1) if name != "GAP"
+}
+
+
+def _tensor(values: Any) -> Tensor:
+    return torch.as_tensor(values).detach().to("cpu", torch.float32)
+
+
+def _detections(
+    boxes: Tensor, scores: Tensor, labels: Tensor, size: Size, class_names: tuple[str, ...]
+) -> Detections:
+    """Checked, cut to the image and sorted, best first; equal scores keep their order."""
+    boxes, scores, labels = boxes.reshape(-1, 4), scores.flatten(), labels.flatten()
+    if not len(boxes) == len(scores) == len(labels):
+        raise InputError(f"{len(boxes)} boxes, {len(scores)} scores and {len(labels)} labels")
+    order = scores.argsort(descending=True, stable=True)
+    height, width = int(size[0]), int(size[1])
+    limit = torch.tensor([width, height, width, height], dtype=torch.float32)
+    boxes = boxes[order].clamp(min=0).minimum(limit)
+    return Detections(
+        boxes=boxes,
+        scores=scores[order],
+        labels=labels[order].to(torch.int64),
+        candidates=torch.full((len(boxes),), UNKNOWN, dtype=torch.int64),
+        proposals=boxes,
+        image_size=(height, width),
+        class_names=class_names,
+    )

@@ -1,0 +1,218 @@
+"""One picture inside a view: the outlined original, or heat on a grey copy.
+
+A panel shows a window of the image at some scale; everything is kept in image pixels until it is
+drawn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from xai_detect import boxes
+from xai_detect.boxes import Box, Size
+from xai_detect.output import contours
+from xai_detect.output.drawing import FUCHSIA, WHITE, Colour, Tags, brackets, stroke
+from xai_detect.output.states import map_refusal
+from xai_detect.types import Inspection
+
+SIDE = (640, 1000)
+"""A panel's longer side in pixels: smaller images are enlarged to the first, larger ones reduced
+to the second."""
+
+CLOSE_UP_BELOW = 0.15
+"""A box whose longer side is under this share of the image's gets a close-up."""
+
+TOP_LIFT = 100.0
+"""Evidence this many times denser than an even spread has the strongest heat."""
+
+LINES: Mapping[bool, tuple[Colour, tuple[int, int]]] = {
+    False: (WHITE, (3, 1)),
+    True: (FUCHSIA, (3, 2)),
+}
+"""Colour, and widths around 50 % and 80 % of the evidence, within the grown box and outside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which part of the image a panel shows, and how large.
+
+    Attributes:
+        left: First column.
+        top: First row.
+        right: Column after the last.
+        bottom: Row after the last.
+        scale: Panel pixels per image pixel.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    scale: float
+
+    def cut(self, array: np.ndarray, *, smooth: bool = False) -> np.ndarray:
+        """That part of an image-sized array, resized."""
+        part = np.ascontiguousarray(array[self.top : self.bottom, self.left : self.right])
+        size = (
+            max(1, round(part.shape[1] * self.scale)),
+            max(1, round(part.shape[0] * self.scale)),
+        )
+        if self.scale < 1:
+            how = cv2.INTER_AREA
+        elif smooth or self.scale < 4:
+            how = cv2.INTER_LINEAR
+        else:
+            how = cv2.INTER_NEAREST  # pixels stay pixels: nothing is invented
+        return cv2.resize(part, size, interpolation=how)
+
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """Image pixels to panel pixels."""
+        return ((x - self.left) * self.scale, (y - self.top) * self.scale)
+
+    def box(self, box: Box) -> Box:
+        """Image pixels to panel pixels."""
+        return (*self.point(box[0], box[1]), *self.point(box[2], box[3]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """One detection, ready to be drawn in any window.
+
+    Attributes:
+        pixels: The image, ``(h, w, 3)`` uint8.
+        box: The detection.
+        density: Smoothed shares of the positive evidence; None if the map must not be shown.
+        outlines: Threshold and region of each share in ``contours.SHARES``.
+        parts: What lies outside the grown box, weightiest first.
+    """
+
+    pixels: np.ndarray
+    box: Box
+    density: np.ndarray | None
+    outlines: tuple[tuple[float, np.ndarray], ...] = ()
+    parts: tuple[contours.Part, ...] = ()
+
+
+def whole(size: Size) -> Window:
+    """The window that shows the whole image."""
+    longer = max(size)
+    scale = max(SIDE[0] / longer, 1.0) if longer < SIDE[0] else min(SIDE[1] / longer, 1.0)
+    return Window(0, 0, size[1], size[0], scale)
+
+
+def close_up(box: Box, size: Size) -> Window | None:
+    """A square around a small box; None if the box is large enough as it is."""
+    height, width = size
+    longer = max(box[2] - box[0], box[3] - box[1])
+    if longer >= CLOSE_UP_BELOW * max(size) or min(size) < 32:
+        return None
+    side = round(min(max(3 * longer, 32), *size))
+    left = round(min(max((box[0] + box[2] - side) / 2, 0), width - side))
+    top = round(min(max((box[1] + box[3] - side) / 2, 0), height - side))
+    window = whole(size)
+    return Window(left, top, left + side, top + side, min(size) * window.scale / side)
+
+
+def as_bytes(image: Float[Tensor, "3 h w"]) -> np.ndarray:
+    """The image as ``(h, w, 3)`` uint8."""
+    return np.rint(image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+
+
+def scene(inspection: Inspection, row: int) -> Scene:
+    """Everything that will be drawn for one detection."""
+    picture, box = as_bytes(inspection.image), inspection.targets[row].box
+    if map_refusal(inspection.verdicts[row]) is not None:
+        return Scene(picture, box, None)
+    shares = contours.positive(inspection.explanations[row].heatmap)
+    density = contours.smoothed(shares)
+    levels = [contours.threshold(density, share) for share in contours.SHARES]
+    outlines = tuple((one, contours.region(shares, density, one)) for one in levels)
+    parts = tuple(contours.parts_outside(shares, outlines[-1][1], box))
+    return Scene(picture, box, density, outlines, parts)
+
+
+def outlined(what: Scene, window: Window, *, tags: bool = True) -> np.ndarray:
+    """The original colours with the box's corners and lines around the evidence."""
+    canvas = window.cut(what.pixels)
+    brackets(canvas, window.box(what.box))
+    if what.density is None:
+        return canvas
+    grown = window.box(boxes.grow(what.box, *contours.GROWN))
+    for place in (1, 0):  # the region that holds more first, so that it lies underneath
+        level, region = what.outlines[place]
+        kept = np.where((what.density < level) | region, what.density, 0)
+        for line, outside in _lines(window.cut(kept, smooth=True) >= level, grown):
+            core, width = LINES[outside][0], LINES[outside][1][place]
+            stroke(canvas, line, core=core, width=width, dashed=outside)
+    if tags:
+        put = Tags(canvas)
+        for place, part in enumerate(what.parts, start=1):
+            at = window.point(*part.top)
+            put.put(at, f"outside {place}: {part.share:.0%}".replace("%", " %"), core=FUCHSIA)
+    return canvas
+
+
+def _lines(region: np.ndarray, grown: Box) -> list[tuple[np.ndarray, bool]]:
+    """The region's outline, cut where it crosses the grown box; whether each piece is outside.
+
+    The panel's own edge is left out: where a region runs on beyond it, there is no border.
+    """
+    found, _ = cv2.findContours(region.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    height, width = region.shape
+    pieces = []
+    for contour in found:
+        points = _rounded(contour[:, 0, :] + 0.5)
+        x, y = points.T
+        outside = (x < grown[0]) | (y < grown[1]) | (x > grown[2]) | (y > grown[3])
+        edge = (x < 1.5) | (y < 1.5) | (x > width - 1.5) | (y > height - 1.5)
+        kind = np.where(edge, 2, outside)
+        turns = np.flatnonzero(kind != np.roll(kind, 1))
+        first = turns[0] if len(turns) else 0
+        points, kind = np.roll(points, -first, axis=0), np.roll(kind, -first)
+        points = np.vstack([points, points[:1]])
+        bounds = [*(turns - first), len(kind)] if len(turns) else [0, len(kind)]
+        pieces += [
+            (points[one : two + 1], bool(kind[one]))
+            for one, two in pairwise(bounds)
+            if kind[one] < 2
+        ]
+    return pieces
+
+
+def _rounded(points: np.ndarray) -> np.ndarray:
+    """A closed chain of pixels without its staircase."""
+    if len(points) < 12:
+        return points
+    return np.mean([np.roll(points, step, axis=0) for step in range(-2, 3)], axis=0)
+
+
+def heat(what: Scene, window: Window) -> np.ndarray:
+    """Evidence as heat on a grey copy; without a map, the grey copy alone."""
+    grey = cv2.cvtColor(window.cut(what.pixels), cv2.COLOR_RGB2GRAY)
+    # Kept to dark greys, so that the bright end of the heat stands out on white backgrounds too.
+    canvas = np.repeat((40 + 0.5 * grey)[:, :, None], 3, axis=2)
+    if what.density is not None:
+        value = heat_value(contours.lift(window.cut(what.density, smooth=True), what.density.size))
+        alpha = (0.95 * value)[:, :, None]
+        canvas = (1 - alpha) * canvas + alpha * heat_colours()[np.rint(255 * value).astype(int)]
+    canvas = np.rint(canvas).astype(np.uint8)
+    brackets(canvas, window.box(what.box))
+    return canvas
+
+
+def heat_value(lift: np.ndarray) -> np.ndarray:
+    """Place on the run's one scale, 0 to 1: the logarithm of 1 to ``TOP_LIFT`` times chance."""
+    return (np.log(np.maximum(lift, 1.0)) / np.log(TOP_LIFT)).clip(0, 1)
+
+
+@lru_cache(maxsize=1)
+def heat_colours() -> np.ndarray:
+    """256 colours in steps that look equal, also to colour-blind readers."""
+    return 255 * mpl.colormaps["inferno"](np.linspace(0.25, 1, 256))[:, :3]

@@ -1,0 +1,191 @@
+"""What the run folder says about one image, to JSON and back.
+
+Everything read back is checked like any other input: a run folder may come from a stranger.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import torch
+
+from xai_detect.images import MAX_PIXELS
+from xai_detect.output.strict import (
+    as_box,
+    as_list,
+    as_mapping,
+    as_number,
+    as_numbers,
+    as_text,
+    damaged,
+    number,
+    numbers_to_json,
+    plain,
+)
+from xai_detect.types import Detections, Evidence, Inspection, Level, Reason, Target, Verdict
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """One image of a run, without its pixels and maps.
+
+    Attributes:
+        name: What its files in the run folder are called.
+        source: The file it came from, or a name the caller gave.
+        image_sha256: Digest of the pixels.
+        detections: What the detector found.
+        targets: The questions asked, one per detection.
+        methods: Per detection, the method that explained it.
+        settings: Per detection, the method's hyper-parameters.
+        measured: Per detection, what the method measured on the way.
+        evidence: The numbers per target.
+        verdicts: The judgement per target.
+    """
+
+    name: str
+    source: str
+    image_sha256: str
+    detections: Detections
+    targets: tuple[Target, ...]
+    methods: tuple[str, ...]
+    settings: tuple[Mapping[str, Any], ...]
+    measured: tuple[Mapping[str, float], ...]
+    evidence: tuple[Evidence, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def file_name(source: str) -> str:
+    """A name for an image's files: readable, safe on any disk, different for every source."""
+    stem = PurePath(source.replace("\\", "/")).stem
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", stem)[:60].strip("_") or "image"
+    digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:10]
+    return f"{readable}-{digest}"
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict with its reasons."""
+    return {
+        "level": verdict.level.value,
+        "sentence": verdict.sentence,
+        "reasons": [
+            {
+                "check": reason.check,
+                "value": number(reason.value),
+                "limit": number(reason.limit),
+                "sentence": reason.sentence,
+            }
+            for reason in verdict.reasons
+        ],
+        "unmeasured": list(verdict.unmeasured),
+    }
+
+
+def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
+    """Everything about one image except its pixels and maps."""
+    found = inspection.detections
+    rows = zip(
+        found,
+        inspection.targets,
+        inspection.explanations,
+        inspection.evidence,
+        inspection.verdicts,
+        strict=True,
+    )
+    return {
+        "source": inspection.source,
+        "image_sha256": image_sha256,
+        "image_size": list(found.image_size),
+        "detections": [
+            {
+                "box": list(own.box),
+                "label": own.label,
+                "class": own.name,
+                "score": own.score,
+                "candidate": own.candidate,
+                "proposal": list(own.proposal),
+                "target": _target_to_json(target),
+                "method": explanation.method,
+                "settings": plain(explanation.settings),
+                "measured": numbers_to_json(explanation.measured),
+                "evidence": numbers_to_json(evidence),
+                "verdict": verdict_to_json(verdict),
+            }
+            for own, target, explanation, evidence, verdict in rows
+        ],
+    }
+
+
+def _target_to_json(target: Target) -> dict[str, Any]:
+    return {
+        "box": list(target.box),
+        "label": target.label,
+        "class": target.name,
+        "score": number(target.score),
+        "candidate": target.candidate,
+        "proposal": list(target.proposal),
+    }
+
+
+def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> Record:
+    """Read one image's record back; its name is that of the file it lies in.
+
+    Raises:
+        InputError: If something is missing, of another kind, or impossible.
+    """
+    with damaged(path):
+        rows = as_list(content["detections"])
+        height, width = (int(side) for side in content["image_size"])
+        if height < 1 or width < 1 or height * width > MAX_PIXELS:
+            raise ValueError(f"an image of {height} x {width} pixels")
+        detections = Detections(
+            boxes=torch.tensor([as_box(row["box"]) for row in rows]).reshape(-1, 4),
+            scores=torch.tensor([as_number(row["score"]) for row in rows], dtype=torch.float32),
+            labels=torch.tensor([int(row["label"]) for row in rows], dtype=torch.int64),
+            candidates=torch.tensor([int(row["candidate"]) for row in rows], dtype=torch.int64),
+            proposals=torch.tensor([as_box(row["proposal"]) for row in rows]).reshape(-1, 4),
+            image_size=(height, width),
+            class_names=class_names,
+        )
+        return Record(
+            name=path.stem,
+            source=as_text(content["source"]),
+            image_sha256=as_text(content["image_sha256"]),
+            detections=detections,
+            targets=tuple(_target(row["target"], class_names) for row in rows),
+            methods=tuple(as_text(row["method"]) for row in rows),
+            settings=tuple(as_mapping(row["settings"]) for row in rows),
+            measured=tuple(as_numbers(row["measured"]) for row in rows),
+            evidence=tuple(Evidence(as_numbers(row["evidence"])) for row in rows),
+            verdicts=tuple(_verdict(row["verdict"]) for row in rows),
+        )
+
+
+def _target(content: Any, class_names: tuple[str, ...]) -> Target:
+    label = int(content["label"])
+    if not 0 <= label < len(class_names):
+        raise ValueError(f"label {label} of {len(class_names)} classes")
+    return Target(
+        box=as_box(content["box"]),
+        label=label,
+        score=as_number(content["score"]),
+        candidate=int(content["candidate"]),
+        class_names=class_names,
+        proposal=as_box(content["proposal"]),
+    )
+
+
+def _verdict(content: Any) -> Verdict:
+    reasons = tuple(
+        Reason(
+            check=as_text(one["check"]),
+            value=as_number(one["value"]),
+            limit=as_number(one["limit"]),
+            sentence=as_text(one["sentence"]),
+        )
+        for one in as_list(content["reasons"])
+    )
+    unmeasured = tuple(as_text(name) for name in as_list(content["unmeasured"]))
+    return Verdict(Level(content["level"]), reasons, unmeasured)

@@ -1,0 +1,128 @@
+"""Values that strict JSON can hold, and back again with suspicion.
+
+NaN, which means unmeasured, is written as null; an infinite number as a string. The ``as_``
+functions take what a file claims and raise a builtin error if it is of another kind; ``damaged``
+turns such errors into one sentence.
+"""
+
+import dataclasses
+import hashlib
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from xai_detect.boxes import Box
+from xai_detect.errors import InputError
+
+
+def number(value: float) -> float | str | None:
+    """A float as strict JSON can hold it."""
+    if math.isnan(value):
+        return None
+    return float(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
+
+
+def numbers_to_json(values: Mapping[str, float]) -> dict[str, float | str | None]:
+    """Named floats; unmeasured is null."""
+    return {name: number(value) for name, value in values.items()}
+
+
+def plain(value: Any) -> Any:
+    """A setting as JSON can hold it; a tensor or array becomes its shape and digest."""
+    match value:
+        case None | bool() | int() | str() if not isinstance(value, Enum):
+            return value
+        case float() | np.floating():
+            return number(float(value))
+        case np.integer() | np.bool_():
+            return value.item()
+        case Enum():
+            return plain(value.value)
+        case Mapping():
+            return {str(key): plain(one) for key, one in value.items()}
+        case tuple() | list():
+            return [plain(one) for one in value]
+        case Tensor():
+            return plain(value.detach().cpu().numpy())
+        case np.ndarray():
+            digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+            return f"array {value.shape} {value.dtype} sha256 {digest}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+    return str(value)
+
+
+_FAULTS = (
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RuntimeError,
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@contextmanager
+def damaged(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong while reading ``path`` into one sentence."""
+    try:
+        yield
+    except _FAULTS as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise InputError(
+            f"{path} is damaged or no part of a run ({' '.join(what.split())[:200]})"
+        ) from error
+
+
+def as_box(content: Any) -> Box:
+    """A box of four numbers."""
+    x1, y1, x2, y2 = (float(side) for side in as_list(content))
+    return (x1, y1, x2, y2)
+
+
+def as_number(content: Any) -> float:
+    """A number; null is NaN."""
+    if content is None:
+        return math.nan
+    if isinstance(content, bool):
+        raise TypeError("a truth value where a number belongs")
+    if isinstance(content, str) and content not in ("Infinity", "-Infinity"):
+        raise TypeError("text where a number belongs")
+    return float(content)
+
+
+def as_numbers(content: Any) -> dict[str, float]:
+    """Named numbers."""
+    return {as_text(name): as_number(value) for name, value in as_mapping(content).items()}
+
+
+def as_text(content: Any) -> str:
+    """Text."""
+    if not isinstance(content, str):
+        raise TypeError(f"{type(content).__name__} where text belongs")
+    return content
+
+
+def as_list(content: Any) -> list[Any]:
+    """A list."""
+    if not isinstance(content, list):
+        raise TypeError(f"{type(content).__name__} where a list belongs")
+    return content
+
+
+def as_mapping(content: Any) -> dict[str, Any]:
+    """Named values."""
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(content).__name__} where named values belong")
+    return content
