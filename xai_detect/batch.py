@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError, XaiDetectError
-from xai_detect.explainers.explain import Method
+from xai_detect.explainers.protocol import Method
 from xai_detect.images import SUFFIXES, load_image
 from xai_detect.inspection import detect, inspect
 from xai_detect.output.run import RunWriter

@@ -21,8 +21,8 @@ from xai_detect import doctor as health
 from xai_detect.batch import expected_seconds, find_sources, inspect_all
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError, XaiDetectError
-from xai_detect.explainers.explain import settings_of
 from xai_detect.explainers.methods import METHODS, build_method
+from xai_detect.explainers.protocol import settings_of
 from xai_detect.fills import DOMAINS
 from xai_detect.output import text
 from xai_detect.output.header import Header

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
-from xai_detect.explainers.explain import Method, explain
-from xai_detect.explainers.methods import build_method
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.protocol import Method
 from xai_detect.images import load_image
 from xai_detect.trust.evidence import weigh
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
@@ -56,10 +56,9 @@ def inspect(
         InputError: If the image, the method, the class or a threshold is wrong.
     """
     pixels = load_image(image)
-    chosen = build_method(method) if isinstance(method, str) else method
     detections = detect(detector, pixels, confidence)
     targets = [_asked(target, as_class) for target in detections]
-    explanations = explain(chosen, detector, pixels, targets)
+    explanations = explain(method, detector, pixels, targets)
     repeats = repeat_explanations(detector, pixels, explanations)
     evidence = [
         weigh(detector, pixels, target, explanation, repeat)

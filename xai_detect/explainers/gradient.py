@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect import fills
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.explain import Attribution
+from xai_detect.explainers.protocol import Attribution
 from xai_detect.frame import Frame
 from xai_detect.images import load_image
 from xai_detect.types import Target
@@ -52,12 +52,12 @@ class Probe:
             point = pixels.detach().requires_grad_()
             scores = self.scores(point)
             self.backward_passes += len(scores)
-            last = len(scores) - 1
-            rows = [
-                torch.autograd.grad(score, point, retain_graph=row < last)[0]
-                for row, score in enumerate(scores)
-            ]
+            rows = [self._backward(row, scores, point) for row in range(len(scores))]
         return torch.cat(rows), scores.detach()
+
+    def _backward(self, row: int, scores: Tensor, point: Tensor) -> Tensor:
+        last = row == len(scores) - 1
+        return torch.autograd.grad(scores[row], point, retain_graph=not last)[0]
 
     def passes(self) -> dict[str, float]:
         """What has been spent, as an explanation records it."""
@@ -120,7 +120,12 @@ class InputXGradient:
     ) -> list[Attribution]:
         """Return attributions in log-odds per pixel, summed over colours."""
         frame = detector.frame((image.shape[1], image.shape[2]))
-        probe = Probe(detector, targets, frame)
+        return self.attribute(Probe(detector, targets, frame), frame, image, detector)
+
+    def attribute(
+        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
+    ) -> list[Attribution]:
+        """Attributions from the gradients of a probe."""
         gradients, _ = probe.gradients(frame.to_input(image[None]))
         change = image - baseline_image(image, self.baseline, detector.provenance.domain)
         maps = (frame.pull_back(gradients.cpu()) * change).sum(dim=1)
@@ -168,8 +173,13 @@ class IntegratedGradients:
     ) -> list[Attribution]:
         """Return attributions in log-odds per pixel, summed over colours."""
         frame = detector.frame((image.shape[1], image.shape[2]))
+        return self.attribute(Probe(detector, targets, frame), frame, image, detector)
+
+    def attribute(
+        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
+    ) -> list[Attribution]:
+        """Attributions from the gradients of a probe."""
         start_image = baseline_image(image, self.baseline, detector.provenance.domain)
-        probe = Probe(detector, targets, frame)
         path = _Path(probe, frame.to_input(start_image[None]), frame.to_input(image[None]))
         mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
         maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)

@@ -5,8 +5,8 @@ from types import MappingProxyType
 from typing import Any
 
 from xai_detect.errors import InputError, near
-from xai_detect.explainers.explain import Method
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
+from xai_detect.explainers.protocol import Method
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
