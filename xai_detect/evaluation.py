@@ -150,7 +150,7 @@ def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
     white_box = detector
 
     def judge(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
-        return inspect(white_box, image, method=method, confidence=confidence, name=name)
+        return inspect(white_box, image, method=method, confidence=confidence, source=name)
 
     return judge
 

@@ -1,0 +1,273 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from toy import CELL, SealedToy, ToyDetector, scene
+
+from xai_detect.data.records import Dataset, Item, Scan
+from xai_detect.errors import ExplainError, InputError
+from xai_detect.evaluation import evaluate, pair_classes
+from xai_detect.measures.statistics import auroc
+from xai_detect.measures.verdicts import Judged, verdict_figures
+from xai_detect.types import Evidence, Explanation, Inspection, Level, Reason, Verdict
+
+NAMES = ("Red", "GREEN", "stop sign")
+SIZE = (64, 64)
+
+
+def cell_box(row, column):
+    return (
+        float(column * CELL),
+        float(row * CELL),
+        float((column + 1) * CELL),
+        float((row + 1) * CELL),
+    )
+
+
+def item(label, row, column, **flags):
+    return Item(cell_box(row, column), label, float(CELL**2), **flags)
+
+
+def scan(folder, name, image, *items):
+    path = folder / f"{name}.png"
+    pixels = (image.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return Scan(f"{name}.png", path, name, SIZE, items)
+
+
+def dataset(*scans, problems=()):
+    return Dataset("toys", "coco", NAMES, (1, 2, 5), tuple(scans), tuple(problems))
+
+
+@pytest.fixture
+def toys(tmp_path):
+    """Two right reds, a green square called an unlabelled crowd, a missed and a wrong one."""
+    one = scan(
+        tmp_path,
+        "one",
+        scene(("red", 0, 0), ("red", 3, 3), ("green", 6, 6), ("blue", 0, 7)),
+        item(0, 0, 0),
+        item(0, 3, 3),
+        item(1, 6, 6, crowd=True),
+        item(2, 7, 0),
+    )
+    two = scan(tmp_path, "two", scene(("green", 1, 1), ("red", 2, 2)), item(1, 1, 1))
+    return dataset(one, two, scan(tmp_path, "clean", scene()))
+
+
+def inspector(detector, trust, level=Level.TRUSTED, confidence=0.25):
+    """Judges every detection alike, with a trust score by source and row."""
+
+    def judge(image, source):
+        frame = detector.frame((image.shape[1], image.shape[2]))
+        found = detector.detect(frame.to_input(image[None]), frame, confidence=confidence)[0]
+        targets = tuple(found)
+        return Inspection(
+            source=source,
+            image=image,
+            detections=found,
+            targets=targets,
+            explanations=tuple(
+                Explanation(torch.zeros(image.shape[1:]), target, "none", {}, {})
+                for target in targets
+            ),
+            evidence=tuple(Evidence({"trust": trust(target)}) for target in targets),
+            verdicts=tuple(
+                Verdict(level, (Reason("none", 0.0, 0.0, "none"),), ()) for _ in targets
+            ),
+            provenance=detector.provenance,
+        )
+
+    return judge
+
+
+def test_figures_by_hand(toys):
+    result = evaluate(ToyDetector(), toys, explain=False).as_dict()
+    assert (result["n_images"], result["n_objects"], result["n_detections"]) == (3, 4, 4)
+    assert (result["precision"], result["recall"], result["f1"]) == (0.75, 0.75, 0.75)
+    assert result["iou_mean"] == 1
+    # Classes in the order red, green, stop sign, background; truth down, prediction across.
+    assert result["confusion"] == [[2, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [1, 0, 0, 0]]
+    assert result["per_class"]["GREEN"]["AP"] == pytest.approx(1)
+    assert result["per_class"]["stop sign"]["AP"] == 0
+    assert result["per_class"]["stop sign"]["precision"] is None
+    assert result["AP_small"] == result["AP"]
+    assert result["AP_large"] is None
+    assert result["trust"] is None
+
+
+def test_the_result_is_plain_json_with_the_promised_keys(toys):
+    result = evaluate(
+        ToyDetector(), toys, inspector=inspector(ToyDetector(), lambda _: 0.5)
+    ).as_dict()
+    text = json.dumps(result, allow_nan=False)
+    assert json.loads(text) == result
+    promised = (
+        "AP AP50 AP75 AP_small AP_medium AP_large AR1 AR10 AR100 per_class precision recall f1 "
+        "confusion iou_mean n_images n_detections problems trust"
+    )
+    assert set(promised.split()) <= set(result)
+
+
+def test_classes_without_a_partner_are_named(toys):
+    problems = evaluate(ToyDetector(), toys, explain=False).problems
+    assert problems == (
+        "classes that are not in the data set, so dropped from all figures: blue",
+        "classes unknown to the detector, so always missed: stop sign",
+    )
+
+
+def test_names_pair_whatever_their_case_and_underscores():
+    pairs, notes = pair_classes(("Stop_Sign", "red"), ("RED", "stop sign"))
+    assert (pairs, notes) == ({0: 1, 1: 0}, ())
+    with pytest.raises(InputError, match=r"\(red\) and the data set's \(cow, dog\)"):
+        pair_classes(("red",), ("cow", "dog"))
+
+
+def test_a_damaged_image_is_listed_and_the_others_are_done(toys):
+    data = toys.scans[0].path.read_bytes()
+    toys.scans[0].path.write_bytes(data[: len(data) // 2])
+    result = evaluate(ToyDetector(), toys, explain=False)
+    assert result.n_images == 2
+    assert "one.png is damaged or cut short" in result.problems[-1]
+    assert result.total.recall == 1
+
+
+def test_nothing_readable_is_an_error(toys):
+    for one in toys.scans:
+        one.path.unlink()
+    with pytest.raises(InputError, match="no image of toys could be evaluated"):
+        evaluate(ToyDetector(), toys, explain=False)
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 0.0, 1.5, math.nan])
+def test_a_threshold_outside_its_range_is_refused(toys, confidence):
+    with pytest.raises(InputError, match="confidence is"):
+        evaluate(ToyDetector(), toys, confidence=confidence, explain=False)
+
+
+def test_the_threshold_changes_the_operating_point_and_not_ap(toys):
+    low, high = (
+        evaluate(ToyDetector(), toys, confidence=confidence, explain=False).as_dict()
+        for confidence in (0.25, 0.99)
+    )
+    assert low["AP"] == high["AP"] > 0
+    assert (high["n_detections"], high["precision"], high["recall"]) == (0, None, 0)
+    assert high["iou_mean"] is None
+
+
+def test_a_sealed_detector_is_evaluated_without_explanations(toys):
+    sealed = SealedToy(ToyDetector())
+    assert evaluate(sealed, toys, explain=False).total.right == 3
+    with pytest.raises(InputError, match="--no-explain"):
+        evaluate(sealed, toys)
+
+
+def test_progress_is_told_after_each_image(toys):
+    told = []
+    evaluate(
+        ToyDetector(), toys, explain=False, progress=lambda done, total: told.append((done, total))
+    )
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_verdicts_are_counted_against_the_truth(toys):
+    detector = ToyDetector()
+
+    def trust(target):
+        return 0.1 if target.box == cell_box(2, 2) else 0.9
+
+    verdicts = evaluate(detector, toys, inspector=inspector(detector, trust)).verdicts
+    counts = verdicts.levels[Level.TRUSTED]
+    assert (counts.right, counts.wrong, counts.ignored) == (3, 1, 1)
+    assert counts.share_right == 0.75
+    assert math.isnan(verdicts.levels[Level.UNCERTAIN].share_right)
+    assert verdicts.trust.auroc == 1
+    assert verdicts.confidence.auroc == 0.5
+    assert verdicts.gain.auroc == 0.5
+    assert (verdicts.trust.n, verdicts.unmeasured) == (4, 0)
+
+
+def test_an_unmeasured_trust_score_is_counted_and_never_ranked(toys):
+    detector = ToyDetector()
+    verdicts = evaluate(detector, toys, inspector=inspector(detector, lambda _: math.nan)).verdicts
+    assert math.isnan(verdicts.trust.auroc)
+    assert (verdicts.trust.n, verdicts.unmeasured, verdicts.confidence.n) == (0, 4, 4)
+    assert sum(counts.right for counts in verdicts.levels.values()) == 3
+
+
+def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
+    detector = ToyDetector()
+    judge = inspector(detector, lambda _: 0.5)
+
+    def failing(image, source):
+        if source == "one.png":
+            raise ExplainError("the map is not finite")
+        return judge(image, source)
+
+    result = evaluate(detector, toys, inspector=failing)
+    assert result.n_images == 3
+    assert result.problems[-1] == "one.png: the map is not finite; its verdicts are left out"
+    assert result.verdicts.confidence.n == 2
+
+
+def judged(trust, right, confidence=0.5):
+    return Judged(Level.TRUSTED, trust, confidence, right)
+
+
+def test_verdict_figures_of_nothing():
+    figures = verdict_figures([], repeats=10)
+    assert math.isnan(figures.trust.auroc)
+    assert all(map(math.isnan, figures.gain.interval))
+    assert figures.levels[Level.TRUSTED].right == 0
+
+
+def test_confidence_is_compared_on_the_same_detections():
+    rows = [
+        judged(0.9, True, 0.2),
+        judged(math.nan, True, 0.9),
+        judged(0.2, False, 0.3),
+        judged(0.1, None, 0.1),
+    ]
+    figures = verdict_figures([rows, []], repeats=50)
+    assert figures.trust.auroc == 1
+    assert figures.confidence.auroc == auroc([0.2, 0.9, 0.3], [True, True, False]) == 0.5
+    assert figures.confidence_same.auroc == 0
+    assert (figures.gain.auroc, figures.unmeasured) == (1, 1)
+
+
+def test_the_interval_holds_the_auroc_and_repeats():
+    generator = np.random.default_rng(0)
+    images = [
+        [
+            judged(float(np.clip(generator.normal(0.6 if right else 0.4, 0.2), 0, 1)), right)
+            for right in (True, False, True)
+        ]
+        for _ in range(40)
+    ]
+    first, second = (verdict_figures(images, repeats=200) for _ in range(2))
+    low, high = first.trust.interval
+    assert low < first.trust.auroc < high
+    assert first.trust == second.trust
+
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["yolo11n", "yolov10n"])
+def test_ap_equals_pycocotools_on_the_librarys_own_detections(name, monkeypatch):
+    weights = SHARED / "weights" / f"{name}.pt"
+    if not weights.is_file():
+        pytest.skip(f"{weights} is absent")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    from detection_parity import TOLERANCE, compare
+
+    pairs = compare(weights, SHARED / "data" / "coco", limit=25)
+    assert pairs["AP"].ours > 0.3
+    for figure, pair in pairs.items():
+        assert pair.ours == pytest.approx(pair.theirs, abs=TOLERANCE), figure

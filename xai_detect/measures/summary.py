@@ -1,0 +1,133 @@
+"""Everything an evaluation found, as one record and as plain values."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xai_detect.measures.detection import AveragePrecision, ThresholdCurve
+from xai_detect.measures.matching import Counts
+from xai_detect.measures.statistics import Interval
+from xai_detect.measures.verdicts import Ranking, VerdictFigures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """What an evaluation found; every figure is NaN where there was nothing to measure it on.
+
+    Attributes:
+        dataset: Name of the data set.
+        detector: Name of the detector.
+        class_names: The data set's classes; all figures and matrices follow their order.
+        confidence: The operating threshold; detections above it are kept.
+        precision_figures: COCO's figures, whole and per class.
+        counts: Right, wrong and missed per class at the operating threshold and IoU 0.5.
+        curve: Precision, recall and F1 of all classes over every threshold, at IoU 0.5.
+        confusion: Rows are the truth, columns the prediction, the last of each is background.
+        ious: Overlap of each right detection at the operating threshold with its object.
+        n_images: Images that were evaluated.
+        verdicts: The verdicts' figures; None if detections were not explained.
+        problems: One sentence per image, box or class that was left out.
+    """
+
+    dataset: str
+    detector: str
+    class_names: tuple[str, ...]
+    confidence: float
+    precision_figures: AveragePrecision
+    counts: tuple[Counts, ...]
+    curve: ThresholdCurve
+    confusion: Int[Tensor, "k k"]
+    ious: Float[Tensor, "p"]
+    n_images: int
+    verdicts: VerdictFigures | None
+    problems: tuple[str, ...]
+
+    @property
+    def total(self) -> Counts:
+        """Counts over all classes."""
+        return sum(self.counts, Counts(0, 0, 0))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; None stands for NaN, which JSON does not have."""
+        total, (best_f1, best_confidence) = self.total, self.curve.best
+        values = {
+            "dataset": self.dataset,
+            "detector": self.detector,
+            **self.precision_figures.figures,
+            "confidence": self.confidence,
+            "precision": total.precision,
+            "recall": total.recall,
+            "f1": total.f1,
+            "best_f1": best_f1,
+            "best_f1_confidence": best_confidence,
+            "iou_mean": float(self.ious.mean()) if len(self.ious) else math.nan,
+            "n_images": self.n_images,
+            "n_objects": total.right + total.missed,
+            "n_detections": total.right + total.wrong,
+            "class_names": list(self.class_names),
+            "per_class": self._per_class(),
+            "confusion": self.confusion.tolist(),
+            "trust": None if self.verdicts is None else _trust_values(self.verdicts),
+            "problems": list(self.problems),
+        }
+        return {name: _plain(value) for name, value in values.items()}
+
+    def _per_class(self) -> dict[str, dict[str, float]]:
+        figures = self.precision_figures
+        return {
+            name: {
+                "AP": ap,
+                "AP50": ap50,
+                "precision": counts.precision,
+                "recall": counts.recall,
+                "f1": counts.f1,
+                "n_objects": counts.right + counts.missed,
+                "n_detections": counts.right + counts.wrong,
+            }
+            for name, ap, ap50, counts in zip(
+                self.class_names,
+                figures.per_class,
+                figures.per_class_50,
+                self.counts,
+                strict=True,
+            )
+        }
+
+
+def _trust_values(figures: VerdictFigures) -> dict[str, Any]:
+    def named(name: str, ranking: Ranking) -> dict[str, float | Interval]:
+        return {name: ranking.auroc, f"{name}_interval": ranking.interval}
+
+    return {
+        "levels": {
+            level.value: {
+                "right": counts.right,
+                "wrong": counts.wrong,
+                "ignored": counts.ignored,
+                "share_right": counts.share_right,
+                "share_right_interval": counts.interval,
+            }
+            for level, counts in figures.levels.items()
+        },
+        **named("auroc_trust", figures.trust),
+        **named("auroc_confidence", figures.confidence),
+        **named("auroc_confidence_same", figures.confidence_same),
+        **named("auroc_gain", figures.gain),
+        "n": figures.confidence.n,
+        "n_measured": figures.trust.n,
+        "n_unmeasured": figures.unmeasured,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
