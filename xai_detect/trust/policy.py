@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from xai_detect.errors import InputError, near
 
@@ -37,30 +38,32 @@ def read_policy(path: str | Path) -> Policy:
         raise InputError(f"the policy {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"the policy {path} is not TOML: {error}") from error
-    known = DEFAULT_POLICY if Path(path) != DEFAULT_FILE else None
+    known = None if Path(path) == DEFAULT_FILE else DEFAULT_POLICY
+    limits = _table(content, "limits", known.limits if known else None, path)
+    sentences = _table(content, "sentences", known.sentences if known else None, path)
+    for key, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InputError(f"the policy {path} sets [limits] {key} to {value!r}, not a number")
+    for key, value in sentences.items():
+        if not isinstance(value, str):
+            raise InputError(f"the policy {path} sets [sentences] {key} to {value!r}, not text")
     return Policy(
-        limits=_table(content, "limits", (int, float), known.limits if known else None, path),
-        sentences=_table(content, "sentences", (str,), known.sentences if known else None, path),
+        limits=MappingProxyType({key: float(value) for key, value in limits.items()}),
+        sentences=MappingProxyType({key: str(value) for key, value in sentences.items()}),
     )
 
 
 def _table(
-    content: dict[str, object],
-    name: str,
-    types: tuple[type, ...],
-    known: Mapping[str, object] | None,
-    path: str | Path,
-) -> Mapping[str, object]:
+    content: dict[str, Any], name: str, known: Mapping[str, Any] | None, path: str | Path
+) -> dict[str, Any]:
     table = content.get(name, {})
     if not isinstance(table, dict):
         raise InputError(f"the policy {path} must hold a table [{name}]")
-    for key, value in table.items():
+    for key in table:
         if known is not None and key not in known:
             hint = near(key, known) or f"it knows {', '.join(known)}"
             raise InputError(f"the policy {path} sets [{name}] {key}, which does not exist; {hint}")
-        if not isinstance(value, types) or isinstance(value, bool):
-            raise InputError(f"the policy {path} sets [{name}] {key} to {value!r}: wrong type")
-    return MappingProxyType({**(known or {}), **table})
+    return {**(known or {}), **table}
 
 
 DEFAULT_POLICY = read_policy(DEFAULT_FILE)

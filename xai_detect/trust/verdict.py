@@ -1,9 +1,10 @@
 """From numbers to a verdict: is the map believable, and do map and removal tests agree?
 
 Reliability first: a map that is empty, of the wrong kind, incomplete or not repeatable gives
-``UNCERTAIN``. Then two independent witnesses are heard. The map says where the evidence lies; the
-removal tests say what the score does when parts of the image are gone. Both "inside" gives
-``TRUSTED``, both "outside" gives ``UNTRUSTED``, anything else ``UNCERTAIN``.
+``UNCERTAIN``. Then two witnesses are heard. The map says where the evidence lies; the removal
+tests say what the score does when parts of the image are gone. If both point to the box, the
+verdict is ``TRUSTED``; if the tests say that something outside decides and the map shows evidence
+there, ``UNTRUSTED``; if they disagree or something is unmeasured, ``UNCERTAIN``.
 """
 
 import math
@@ -16,7 +17,7 @@ MAP_CHECKS = ("map_kind", "map_empty", "map_completeness", "map_repeatability")
 
 READ = (
     "inside", "ring", "outside", "percentile", "repeatability", "score",
-    "necessity", "sufficiency", "context_only",
+    "necessity", "sufficiency", "context_only", "outside_effect",
 )  # fmt: skip
 """What every verdict needs; a number of these that is NaN is reported as unmeasured."""
 
@@ -83,56 +84,58 @@ class _Case:
         return (share, self._reason(removal, "necessity", "necessity"))
 
     def _weighed(self) -> tuple[Level, tuple[Reason, ...]]:
-        by_map, by_score = self._map_says(), self._score_says()
-        if by_map == by_score == "inside":
-            return Level.TRUSTED, (self._reason("box_only", "sufficiency", "sufficiency"),)
         outside = self._outside_reasons()
-        if by_score == "outside" and by_map != "inside":
+        if outside and self._map_reaches_outside():
             return Level.UNTRUSTED, outside
-        if by_score == "outside":
-            return Level.UNCERTAIN, (*outside[:1], self._reason("outside_unseen", "outside"))
-        return Level.UNCERTAIN, self._disagreement(by_map)
+        if outside:
+            return Level.UNCERTAIN, (*outside, self._reason("outside_unseen", "outside", "outside"))
+        if not self._map_singles_out():
+            return Level.UNCERTAIN, (self._reason("not_placed", "percentile", "percentile"),)
+        alone = self._alone()
+        if alone:
+            return Level.UNCERTAIN, (*alone, self._reason("unconfirmed", "outside_effect"))
+        if self._value("necessity") < self._limits["necessity"]:
+            return Level.UNCERTAIN, (self._reason("not_needed", "necessity", "necessity"),)
+        return Level.TRUSTED, (self._reason("box_only", "sufficiency", "sufficiency"),)
 
-    def _map_says(self) -> str:
-        if self._value("outside") >= self._limits["outside"]:
-            return "outside"
+    def _map_reaches_outside(self) -> bool:
+        return self._value("outside") >= self._limits["outside"]
+
+    def _map_singles_out(self) -> bool:
         near = self._value("inside") + self._value("ring") >= self._limits["near"]
-        placed = self._value("percentile") >= self._limits["percentile"]
-        return "inside" if near and placed else "unclear"
-
-    def _score_says(self) -> str:
-        if self._context_keeps() or self._outside_matters():
-            return "outside"
-        needed = self._value("necessity") >= self._limits["necessity"]
-        enough = self._value("sufficiency") >= self._limits["sufficiency"]
-        return "inside" if needed and enough else "unclear"
+        lifted = self._value("lift") >= self._limits["lift"]
+        return (near or lifted) and self._value("percentile") >= self._limits["percentile"]
 
     def _context_keeps(self) -> bool:
         return self._value("context_only") >= self._limits["context"] * self._value("score")
 
     def _outside_matters(self) -> bool:
-        return self._value("outside_effect") >= self._limits["outside_effect"]
+        """Whether the box needs the very evidence that the map shows outside."""
+        lost = self._value("outside_effect") >= self._limits["outside_effect"]
+        return lost and self._value("sufficiency") < self._limits["sufficiency"]
+
+    def _class_undecided(self) -> bool:
+        """Whether the box alone still shows an object, but not which class it is."""
+        seen = max(self._value("box_only"), self._value("rival_box_only"))
+        if not seen >= self._limits["seen"] * self._value("score"):
+            return False
+        flipped = self._value("rival_box_only") > self._value("box_only")
+        return flipped or self._value("margin_box_only") < self._limits["margin"] * self._value(
+            "margin"
+        )
 
     def _outside_reasons(self) -> tuple[Reason, ...]:
+        """What the removal tests say against the box; empty if they do not."""
         reasons = []
         if self._outside_matters():
             reasons.append(self._reason("outside_effect", "outside_effect", "outside_effect"))
+        if self._class_undecided():
+            reasons.append(self._reason("class_undecided", "margin_box_only", "margin"))
         if self._context_keeps():
             reasons.append(self._reason("context", "context_only", "context"))
-        return (*reasons, *self._alone())
+        return tuple(reasons)
 
     def _alone(self) -> tuple[Reason, ...]:
         if self._value("sufficiency") >= self._limits["sufficiency"]:
             return ()
-        flipped = self._value("rival_box_only") > max(self._value("box_only"), 0.25)
-        lost = self._reason("box_only_lost", "sufficiency", "sufficiency")
-        return (lost, self._reason("box_only_rival", "rival_box_only")) if flipped else (lost,)
-
-    def _disagreement(self, by_map: str) -> tuple[Reason, ...]:
-        if by_map == "outside":
-            return (self._reason("outside_unconfirmed", "outside", "outside"), *self._alone())
-        alone = self._alone()
-        if alone or by_map == "inside":
-            return alone
-        placed = self._value("percentile") >= self._limits["percentile"]
-        return (self._reason("not_near" if placed else "not_placed", "percentile", "percentile"),)
+        return (self._reason("box_only_lost", "sufficiency", "sufficiency"),)
