@@ -111,6 +111,7 @@ def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
                 "settings": plain(explanation.settings),
                 "measured": numbers_to_json(explanation.measured),
                 "evidence": numbers_to_json(evidence),
+                "words": plain(evidence.words),
                 "verdict": verdict_to_json(verdict),
             }
             for own, target, explanation, evidence, verdict in rows
@@ -158,7 +159,7 @@ def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> 
             methods=tuple(as_text(row["method"]) for row in rows),
             settings=tuple(as_mapping(row["settings"]) for row in rows),
             measured=tuple(as_numbers(row["measured"]) for row in rows),
-            evidence=tuple(Evidence(as_numbers(row["evidence"])) for row in rows),
+            evidence=tuple(_evidence(row) for row in rows),
             verdicts=tuple(_verdict(row["verdict"]) for row in rows),
         )
 
@@ -175,6 +176,11 @@ def _target(content: Any, class_names: tuple[str, ...]) -> Target:
         class_names=class_names,
         proposal=as_box(content["proposal"]),
     )
+
+
+def _evidence(row: Any) -> Evidence:
+    words = {as_text(key): as_text(one) for key, one in as_mapping(row["words"]).items()}
+    return Evidence(as_numbers(row["evidence"]), words)
 
 
 def _verdict(content: Any) -> Verdict:

@@ -5,8 +5,6 @@ outlined on the original, and shown as heat only on a grey copy beside it. All h
 absolute scale: evidence per pixel as a multiple of an even spread over the image.
 """
 
-from collections import Counter
-
 import cv2
 import numpy as np
 
@@ -23,8 +21,8 @@ from xai_detect.output.drawing import (
     text_width,
     write,
 )
-from xai_detect.output.states import STATES, map_refusal
-from xai_detect.types import Inspection, Level
+from xai_detect.output.states import map_refusal, state_of, tally
+from xai_detect.types import Inspection
 
 CAPTION = 40
 """Height of a view's top line, which repeats the verdict; the rest stands without it."""
@@ -79,15 +77,12 @@ def overview(inspection: Inspection) -> np.ndarray:
         brackets(canvas, window.box(target.box))
     tags = Tags(canvas)
     for target, own, verdict in found:
-        state = STATES[verdict.level]
+        state = state_of(verdict)
         x, y = window.point(target.box[0], target.box[1])
         tags.put((x, y), f"{state.mark} {own.name} {own.score:.2f}", core=WHITE)
     page = _laid_out([("", canvas)], foot=0)
-    counts = Counter(one.level for one in inspection.verdicts)
     text = " · ".join(
-        f"{STATES[level].mark} {counts[level]} {STATES[level].word}"
-        for level in (Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED)
-        if counts[level]
+        f"{state.mark} {count} {state.word}" for state, count in tally(inspection.verdicts)
     )
     _headline(page, text or "nothing found", INK, inspection.source)
     return page
@@ -113,7 +108,7 @@ def _laid_out(shown: list[tuple[str, np.ndarray]], foot: int = _FOOT) -> np.ndar
 
 def _caption(page: np.ndarray, inspection: Inspection, row: int) -> None:
     own, target = inspection.detections.target(row), inspection.targets[row]
-    state = STATES[inspection.verdicts[row].level]
+    state = state_of(inspection.verdicts[row])
     text = f"{state.mark} {state.word} · {own.name} {own.score:.2f}"
     if target.label != own.label:
         text += f" · asked about {target.name}"

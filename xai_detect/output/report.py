@@ -1,0 +1,222 @@
+"""The report for people: one HTML file that holds everything and opens without a network.
+
+Text comes from strangers (file names, class names), so the template escapes all of it. Pictures
+are reduced copies of those in ``views``; when a run is so large that they would make the file
+unwieldy, the last ones in the queue are linked instead.
+"""
+
+import codecs
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from xai_detect.output import render
+from xai_detect.output.contours import SMOOTHING
+from xai_detect.output.files import replacing
+from xai_detect.output.load import Run, inside
+from xai_detect.output.pictures import Album, Picture
+from xai_detect.output.records import Record
+from xai_detect.output.states import STATES, map_refusal, state_of, tally
+from xai_detect.output.strict import plain
+from xai_detect.output.wording import evidence_lines, numbers
+from xai_detect.types import Level, Target
+
+NAME = "report.html"
+
+CARD_BYTES, GALLERY_BYTES = 27_000_000, 9_000_000
+"""Most characters that the pictures of detections, and of images, may take."""
+
+_QUEUE = (Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED)
+
+
+def write_report(run: Run) -> Path:
+    """Write ``report.html`` into the run's folder.
+
+    Args:
+        run: A run whose views have been drawn.
+
+    Raises:
+        InputError: If the disk refuses.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pieces = environment.get_template("report.html.j2").generate(
+        cards=_cards(run), images=_images(run), **_summary(run)
+    )
+    path = run.folder / NAME
+    with replacing(path) as stream:
+        # A file name may hold bytes that are no text; they become question marks.
+        stream.writelines(codecs.iterencode(pieces, "utf-8", "replace"))
+    return path
+
+
+def queue(run: Run) -> list[tuple[Record, int]]:
+    """Every detection, in reading order: what relies on surroundings first, then by confidence."""
+    rows = [(record, row) for record in run.records for row in range(len(record.detections))]
+    return sorted(
+        rows,
+        key=lambda one: (
+            _QUEUE.index(one[0].verdicts[one[1]].level),
+            -float(one[0].detections.scores[one[1]]),
+        ),
+    )
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    header = run.header
+    verdicts = [verdict for record in run.records for verdict in record.verdicts]
+    return {
+        "run": run,
+        "model": header.provenance,
+        "levels": [(level, STATES[level], _count(verdicts, level)) for level in _QUEUE],
+        "tally": tally(verdicts),
+        "detections": len(verdicts),
+        "classes": _by_class(run),
+        "facts": list(_facts(run)),
+        "smoothing": f"{100 * SMOOTHING:.1f} %",
+        "failed": sorted(run.failed.items()),
+    }
+
+
+def _count(verdicts: list[Any], level: Level) -> int:
+    return sum(verdict.level is level for verdict in verdicts)
+
+
+def _by_class(run: Run) -> list[tuple[str, list[int]]]:
+    """Per class, the detections at each level in queue order; the most frequent class first."""
+    counts: Counter[tuple[str, Level]] = Counter(
+        (own.name, verdict.level)
+        for record in run.records
+        for own, verdict in zip(record.detections, record.verdicts, strict=True)
+    )
+    rows = [
+        (name, [counts[name, level] for level in _QUEUE]) for name in {key for key, _ in counts}
+    ]
+    return sorted(rows, key=lambda row: (-sum(row[1]), row[0]))
+
+
+def _facts(run: Run) -> Iterator[tuple[str, str]]:
+    """What is needed to run it again."""
+    header, model = run.header, run.header.provenance
+    yield "Model", f"{model.name} ({model.family}), input {model.input_size}"
+    yield "Weights, sha256", model.sha256 or "none: an untrained network"
+    yield (
+        "Images are",
+        {"xray": "X-ray scans", "photo": "photographs"}.get(model.domain, model.domain),
+    )
+    yield "Explained by", header.method or "nothing was explained"
+    yield "Settings", _listed(header.settings)
+    yield (
+        "Lowest confidence",
+        "unknown" if header.confidence != header.confidence else str(header.confidence),
+    )
+    if header.asked:
+        yield "Asked about", f"{header.asked}, in every box"
+    if header.fill:
+        yield "Removed pixels became", header.fill
+    yield "Seed", str(header.seed)
+    if header.options:
+        yield "Further options", _listed(header.options)
+    yield "Finished", _moment(run.finished) + ("" if run.status == "done" else f" ({run.status})")
+    for session in run.sessions[-1:]:
+        yield "Command", str(session.get("command") or "none recorded")
+        yield "Versions", _listed(session.get("versions", {}))
+
+
+def _listed(values: Any) -> str:
+    if not isinstance(values, dict):
+        return str(plain(values))
+    parts = []
+    for name, value in values.items():
+        text = f"({_listed(value)})" if isinstance(value, dict) else str(value)
+        parts.append(f"{name} {text}")
+    return ", ".join(parts) or "none"
+
+
+def _moment(text: str) -> str:
+    return text.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _cards(run: Run) -> Iterator[dict[str, Any]]:
+    """Detections in reading order, each with its picture; made one at a time to save memory."""
+    rows = queue(run)
+    album = Album(CARD_BYTES, len(rows))
+    for place, (record, row) in enumerate(rows):
+        own, target, verdict = (
+            record.detections.target(row),
+            record.targets[row],
+            record.verdicts[row],
+        )
+        view = f"views/{record.name}.{row}.png"
+        yield {
+            "id": f"{record.name}-{row}",
+            "image_id": record.name,
+            "place": place,
+            "level": verdict.level.value,
+            "state": state_of(verdict),
+            "name": own.name,
+            "score": f"{own.score:.2f}",
+            "asked": target.name if target.label != own.label else "",
+            "sentence": verdict.sentence,
+            "file": base_name(record),
+            "source": record.source,
+            "number": row + 1,
+            "count": len(record.detections),
+            "picture": _picture(album, run, view, render.CAPTION),
+            "view": view,
+            "alt": _alt(target, record, map_refusal(verdict) is None),
+            "evidence": list(evidence_lines(record.evidence[row])),
+            "measured": list(numbers(record.measured[row])),
+            "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
+        }
+
+
+def _images(run: Run) -> Iterator[dict[str, Any]]:
+    """Untouched images, each with its detections."""
+    album = Album(GALLERY_BYTES, len(run.records))
+    for record in run.records:
+        clean = f"views/{record.name}.clean.png"
+        yield {
+            "id": record.name,
+            "file": base_name(record),
+            "source": record.source,
+            "picture": _picture(album, run, clean, 0),
+            "view": clean,
+            "rows": [
+                {
+                    "id": f"{record.name}-{row}",
+                    "state": state_of(verdict),
+                    "level": verdict.level.value,
+                    "name": own.name,
+                    "score": f"{own.score:.2f}",
+                }
+                for row, (own, verdict) in enumerate(
+                    zip(record.detections, record.verdicts, strict=True)
+                )
+            ],
+        }
+
+
+def _picture(album: Album, run: Run, name: str, skip_rows: int) -> Picture | None:
+    return album.embed(inside(run.folder, name), skip_rows=skip_rows)
+
+
+def base_name(record: Record) -> str:
+    """The file's own name without folders."""
+    return PurePath(record.source.replace("\\", "/")).name or record.source
+
+
+def _alt(target: Target, record: Record, shown: bool) -> str:
+    x1, y1, x2, y2 = (round(side) for side in target.box)
+    where = f"box from ({x1}, {y1}) to ({x2}, {y2}) in {base_name(record)}"
+    if not shown:
+        return f"The {where}. No map is shown."
+    return f"Evidence for {target.name}: lines around 50 % and 80 % of it, and heat; {where}."

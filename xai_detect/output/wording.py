@@ -1,0 +1,101 @@
+"""Evidence in words: what each number is called, its unit, and what chance would give."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from xai_detect.types import Evidence
+
+
+class Line(NamedTuple):
+    """One number as a person reads it.
+
+    Attributes:
+        name: What was measured.
+        value: The number with its unit, or "not measured".
+        chance: What the same measurement gives by chance, empty if there is no such thing.
+    """
+
+    name: str
+    value: str
+    chance: str
+
+
+class _Kind(NamedTuple):
+    name: str
+    unit: str
+    chance: str = ""  # the evidence that holds the chance level, or a fixed text
+
+
+_NAMES = {
+    "inside": _Kind("Evidence in the box", "share", "chance_inside"),
+    "ring": _Kind("Evidence in the ring just around the box", "share"),
+    "outside": _Kind("Evidence further away", "share"),
+    "lift": _Kind("Evidence in the box, against boxes elsewhere", "times", "1.0 times"),
+    "percentile": _Kind("Boxes of this size elsewhere that hold less", "share", "50 %"),
+    "box_share": _Kind("Share of the image that the box covers", "share"),
+    "score": _Kind("Confidence in the whole image", "number"),
+    "without_box": _Kind("Confidence with the box's content removed", "number"),
+    "box_only": _Kind("Confidence from the box alone", "number"),
+    "context_only": _Kind("Confidence from the surroundings alone", "number"),
+    "without_outside": _Kind(
+        "Confidence with the strongest outside evidence removed", "number", "without_elsewhere"
+    ),
+    "necessity": _Kind("Confidence lost without the box", "share"),
+    "sufficiency": _Kind("Confidence kept by the box alone", "share"),
+    "outside_effect": _Kind("Confidence lost without the outside evidence", "share", "0 %"),
+    "rival": _Kind("Confidence of the runner-up in the same box", "number"),
+    "rival_box_only": _Kind("Confidence of the runner-up, box alone", "number"),
+    "margin": _Kind("Lead over the runner-up, in log-odds", "number"),
+    "margin_box_only": _Kind("Lead over the runner-up, box alone, in log-odds", "number"),
+    "completeness_error": _Kind("Part of the score that the map misses", "share"),
+    "repeatability": _Kind("Similarity of the map after a tiny shift (1 = same)", "number"),
+    "trust": _Kind("Number to rank by", "number"),
+    "forward_passes": _Kind("Forward passes", "count"),
+    "backward_passes": _Kind("Backward passes", "count"),
+    "seconds": _Kind("Seconds", "number"),
+}
+
+_SILENT = frozenset(
+    {"chance_inside", "without_elsewhere", "input_level", "rival_label", "rival_box_label"}
+)
+"""Shown beside another number, or as a word, or not for people."""
+
+
+def evidence_lines(evidence: Evidence) -> Iterator[Line]:
+    """The evidence for one detection, best known numbers first."""
+    for line in numbers(evidence):
+        name = line.name
+        if name == _NAMES["rival"].name and "rival_name" in evidence.words:
+            name = f"{name} ({evidence.words['rival_name']})"
+        if name == _NAMES["rival_box_only"].name and "rival_box_name" in evidence.words:
+            name = f"{name} ({evidence.words['rival_box_name']})"
+        yield line._replace(name=name)
+
+
+def numbers(values: Mapping[str, float]) -> Iterator[Line]:
+    """Any named numbers in words; names that are not known here keep theirs."""
+    order = [name for name in _NAMES if name in values]
+    order += [name for name in values if name not in _NAMES and name not in _SILENT]
+    for name in order:
+        kind = _NAMES.get(name) or _Kind(name.replace("_", " ").capitalize(), "number")
+        chance = kind.chance
+        if chance in _SILENT:
+            chance = worded(values.get(chance, math.nan), kind.unit)
+        yield Line(kind.name, worded(values[name], kind.unit), chance)
+
+
+def worded(value: float, unit: str) -> str:
+    """A number with its unit: ``share``, ``times``, ``count`` or ``number``."""
+    if math.isnan(value):
+        return "not measured"
+    if math.isinf(value):
+        return "infinite" if value > 0 else "minus infinite"
+    match unit:
+        case "share":
+            return f"{100 * value:.0f} %"
+        case "times":
+            return f"{value:.1f} times"
+        case "count":
+            return f"{value:.0f}"
+    return f"{value:.3g}" if 0 < abs(value) < 0.01 else f"{value:.2f}"
