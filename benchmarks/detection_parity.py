@@ -1,6 +1,6 @@
 """Does the evaluator's AP equal pycocotools run by hand on ultralytics' own detections?
 
-    python benchmarks/detection_parity.py WEIGHTS... --data COCO_FOLDER
+    python -m benchmarks.detection_parity WEIGHTS... --data COCO_FOLDER
 
 The reference shares no code with the package: ultralytics reads and predicts from the files
 (confidence 0.001, NMS IoU 0.7, at most 300 per image, 640 pixels), and pycocotools reads the

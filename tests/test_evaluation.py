@@ -264,8 +264,8 @@ def test_ap_equals_pycocotools_on_the_librarys_own_detections(name, monkeypatch)
     weights = SHARED / "weights" / f"{name}.pt"
     if not weights.is_file():
         pytest.skip(f"{weights} is absent")
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    from detection_parity import TOLERANCE, compare
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    from benchmarks.detection_parity import TOLERANCE, compare
 
     pairs = compare(weights, SHARED / "data" / "coco", limit=25)
     assert pairs["AP"].ours > 0.3
