@@ -1,11 +1,13 @@
 """Pictures small enough to live inside a report."""
 
 import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from xai_detect.errors import InputError
 from xai_detect.output.pixels import read_png
@@ -67,8 +69,8 @@ class Album:
         height, width = array.shape[:2]
         scale = min(self._width / max(width, height), 1.0)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(
-            cv2.cvtColor(array, cv2.COLOR_RGB2BGR), size, interpolation=cv2.INTER_AREA
-        )
-        _, content = cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, self._quality])
-        return f"data:image/webp;base64,{base64.b64encode(content.tobytes()).decode()}", size
+        small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
+        stream = io.BytesIO()
+        Image.fromarray(small).save(stream, "webp", quality=self._quality, method=2)
+        content = base64.b64encode(stream.getvalue()).decode()
+        return f"data:image/webp;base64,{content}", size

@@ -27,7 +27,8 @@ from xai_detect.types import Inspection
 CAPTION = 40
 """Height of a view's top line, which repeats the verdict; the rest stands without it."""
 
-_TITLE, _FOOT, _MARGIN, _GAP = 28, 72, 10, 12
+_TITLE, _FOOT, _MARGIN, _GAP = 28, 74, 10, 12
+_READABLE = 1200  # wider pages are often shown reduced, so their words grow with them
 _LEAST_PANEL, _LEAST_VIEW = 240, 720
 _PAPER: Colour = (255, 255, 255)
 
@@ -57,9 +58,9 @@ def view(inspection: Inspection, row: int) -> np.ndarray:
     if refusal is None:
         _legend(canvas)
     else:
-        room = canvas.shape[1] - 2 * _MARGIN
-        text = shortened(f"No map is shown as evidence. {refusal}", room, 13)
-        write(canvas, (_MARGIN, canvas.shape[0] - _FOOT / 2), text, size=13)
+        size_ = round(13 * _zoom(canvas.shape[1]))
+        text = shortened(f"No map: {refusal}", canvas.shape[1] - 2 * _MARGIN, size_)
+        write(canvas, (_MARGIN, canvas.shape[0] - _FOOT / 2), text, size=size_)
     return canvas
 
 
@@ -90,18 +91,21 @@ def overview(inspection: Inspection) -> np.ndarray:
 
 def _laid_out(shown: list[tuple[str, np.ndarray]], foot: int = _FOOT) -> np.ndarray:
     """A page with the panels side by side, room above for a caption and below for a legend."""
-    title = _TITLE if any(name for name, _ in shown) else 0
     widths = [max(panel.shape[1], _LEAST_PANEL) for _, panel in shown]
     width = max(sum(widths) + _GAP * (len(shown) - 1) + 2 * _MARGIN, _LEAST_VIEW)
-    height = CAPTION + title + max(panel.shape[0] for _, panel in shown) + max(foot, _MARGIN)
+    zoom = _zoom(width)
+    title = round(_TITLE * zoom) if any(name for name, _ in shown) else 0
+    foot = max(round(foot * zoom), _MARGIN)
+    height = CAPTION + title + max(panel.shape[0] for _, panel in shown) + foot
     page = np.full((height, width, 3), _PAPER, np.uint8)
     left = _MARGIN
     for (name, panel), room in zip(shown, widths, strict=True):
         top = CAPTION + title
         page[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
         if name:
-            text = shortened(name, room, 13, bold=True)
-            write(page, (left, CAPTION + title / 2), text, size=13, bold=True)
+            words = round(13 * zoom)
+            text = shortened(name, room, words, bold=True)
+            write(page, (left, CAPTION + title / 2), text, size=words, bold=True)
         left += room + _GAP
     return page
 
@@ -125,33 +129,39 @@ def _headline(page: np.ndarray, text: str, colour: Colour, source: str) -> None:
     write(page, (at, CAPTION / 2), name, size=13, colour=QUIET)
 
 
+def _zoom(width: int) -> float:
+    return max(width / _READABLE, 1.0)
+
+
 def _legend(page: np.ndarray) -> None:
     """What the lines mean, and the heat's scale with its unit."""
-    top = page.shape[0] - _FOOT
+    zoom = _zoom(page.shape[1])
+    y = page.shape[0] - (_FOOT - 17) * zoom
     lines = (
         ("holds 50 %", 0, False),
         ("holds 80 % of the evidence", 1, False),
         ("the same outside the box", 0, True),
     )
-    left = float(_MARGIN) + 2
+    left, words = float(_MARGIN) + 2, round(12 * zoom)
     for name, place, outside in lines:
         core, widths = panels.LINES[outside]
-        sample = np.array([[left, top + 18], [left + 34, top + 18]], float)
+        sample = np.array([[left, y], [left + 34 * zoom, y]], float)
         stroke(page, sample, core=core, width=widths[place], dashed=outside)
-        write(page, (left + 41, top + 18), name, size=12)
-        left += 41 + text_width(name, 12) + 16
-    _scale(page, top + 44)
+        write(page, (left + 41 * zoom, y), name, size=words)
+        left += 57 * zoom + text_width(name, words)
+    _scale(page, zoom)
 
 
-def _scale(page: np.ndarray, y: int) -> None:
-    left, width, high = _MARGIN + 2, 240, 10
+def _scale(page: np.ndarray, zoom: float) -> None:
+    left, width, half = _MARGIN + 2, round(240 * zoom), round(5 * zoom)
+    y, words = page.shape[0] - round((_FOOT - 43) * zoom), round(11 * zoom)
     ramp = panels.heat_colours().astype(np.uint8)[None, :, :]
-    page[y - high // 2 : y + high // 2, left : left + width] = cv2.resize(ramp, (width, high))
+    page[y - half : y + half, left : left + width] = cv2.resize(ramp, (width, 2 * half))
     for lift in (1, 3, 10, 30, 100):
         at = left + round(float(panels.heat_value(np.array(float(lift)))) * (width - 1))
-        cv2.line(page, (at, y + high // 2), (at, y + high // 2 + 3), INK, 1)
+        cv2.line(page, (at, y + half), (at, y + half + 3), INK, 1)
         label = f"{lift}x"
-        offset = min(text_width(label, 11) / 2, at - _MARGIN)
-        write(page, (at - offset, y + high // 2 + 11), label, size=11)
+        offset = min(text_width(label, words) / 2, at - _MARGIN)
+        write(page, (at - offset, y + half + 11 * zoom), label, size=words)
     text = "Heat: evidence per pixel, 1x = spread evenly. One scale for all images."
-    write(page, (left + width + 24, y), text, size=12)
+    write(page, (left + width + 24 * zoom, y), text, size=round(12 * zoom))

@@ -21,7 +21,7 @@ from xai_detect.output.pictures import Album, Picture
 from xai_detect.output.records import Record
 from xai_detect.output.states import STATES, map_refusal, state_of, tally
 from xai_detect.output.strict import plain
-from xai_detect.output.wording import evidence_lines, numbers
+from xai_detect.output.wording import evidence_lines, method_words
 from xai_detect.types import Level, Target
 
 NAME = "report.html"
@@ -174,7 +174,7 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "view": view,
             "alt": _alt(target, record, map_refusal(verdict) is None),
             "evidence": list(evidence_lines(record.evidence[row])),
-            "measured": list(numbers(record.measured[row])),
+            "measured": method_words(record.measured[row]),
             "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
         }
 

@@ -52,8 +52,16 @@ _NAMES = {
     "repeatability": _Kind("Similarity of the map after a tiny shift (1 = same)", "number"),
     "trust": _Kind("Number to rank by", "number"),
     "forward_passes": _Kind("Forward passes", "count"),
-    "backward_passes": _Kind("Backward passes", "count"),
-    "seconds": _Kind("Seconds", "number"),
+}
+
+_METHOD_NAMES = {
+    "completeness_error": _Kind("part of the score that it misses", "share"),
+    "score": _Kind("score of the image", "number"),
+    "baseline_score": _Kind("score of the baseline", "number"),
+    "steps": _Kind("steps", "count"),
+    "forward_passes": _Kind("forward passes", "count"),
+    "backward_passes": _Kind("backward passes", "count"),
+    "seconds": _Kind("seconds", "number"),
 }
 
 _SILENT = frozenset(
@@ -64,7 +72,7 @@ _SILENT = frozenset(
 
 def evidence_lines(evidence: Evidence) -> Iterator[Line]:
     """The evidence for one detection, best known numbers first."""
-    for line in numbers(evidence):
+    for line in _lines(evidence, _NAMES):
         name = line.name
         if name == _NAMES["rival"].name and "rival_name" in evidence.words:
             name = f"{name} ({evidence.words['rival_name']})"
@@ -73,12 +81,17 @@ def evidence_lines(evidence: Evidence) -> Iterator[Line]:
         yield line._replace(name=name)
 
 
-def numbers(values: Mapping[str, float]) -> Iterator[Line]:
-    """Any named numbers in words; names that are not known here keep theirs."""
-    order = [name for name in _NAMES if name in values]
-    order += [name for name in values if name not in _NAMES and name not in _SILENT]
+def method_words(measured: Mapping[str, float]) -> str:
+    """What the method measured on the way, as one phrase."""
+    return ", ".join(f"{line.name} {line.value}" for line in _lines(measured, _METHOD_NAMES))
+
+
+def _lines(values: Mapping[str, float], names: Mapping[str, _Kind]) -> Iterator[Line]:
+    """Named numbers in words; a name that is not known here stays as it is."""
+    order = [name for name in names if name in values]
+    order += [name for name in values if name not in names and name not in _SILENT]
     for name in order:
-        kind = _NAMES.get(name) or _Kind(name.replace("_", " ").capitalize(), "number")
+        kind = names.get(name) or _Kind(name.replace("_", " "), "number")
         chance = kind.chance
         if chance in _SILENT:
             chance = worded(values.get(chance, math.nan), kind.unit)
