@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
-from xai_detect.errors import ExplainError, InputError, TargetError
+from xai_detect.errors import ExplainError, InputError, TargetError, WeightsError
 from xai_detect.frame import Frame
 from xai_detect.types import Detections, Provenance, Target
 
@@ -109,7 +109,13 @@ class TorchvisionDetector:
 
     def _background(self, parts: Parts) -> int:
         """Columns of the head before the first class."""
-        return parts.logits[0].shape[1] - len(self.class_names)
+        spare = parts.logits[0].shape[1] - len(self.class_names)
+        if spare not in (0, 1):
+            raise WeightsError(
+                f"{self.provenance.name} scores {parts.logits[0].shape[1]} classes, but there are "
+                f"{len(self.class_names)} names; expected one each, the background left out"
+            )
+        return spare
 
     def _matched(
         self, boxes: Tensor, scores: Tensor, labels: Tensor, parts: Parts, item: int

@@ -10,14 +10,15 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xai_detect.boxes import Size
 from xai_detect.errors import MissingExtraError, WeightsError
 
 try:
-    from torchvision.models.detection import FCOS, SSD, FasterRCNN, RetinaNet
+    from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
+    from torchvision.models.detection.ssd import SSD
     from torchvision.models.detection.transform import resize_boxes
     from torchvision.ops import clip_boxes_to_image
 except (ImportError, RuntimeError, OSError) as error:  # a build that does not fit torch's
@@ -140,10 +141,12 @@ class OpenNetwork:
         if quality is None:
             return logits
         centre = quality[rows]
-        known, central = F.logsigmoid(logits), F.logsigmoid(centre)
+        known, central = functional.logsigmoid(logits), functional.logsigmoid(centre)
         log_p = (known + central) / 2
         # 1 - p = (1 - p * p) / (1 + p), and 1 - a * b = (1 - a) + a * (1 - b)
-        log_rest = torch.logaddexp(F.logsigmoid(-logits), known + F.logsigmoid(-centre))
+        log_rest = torch.logaddexp(
+            functional.logsigmoid(-logits), known + functional.logsigmoid(-centre)
+        )
         return log_p - (log_rest - torch.log1p(log_p.exp()))
 
     def boxes(self, parts: Parts, item: int, rows: Tensor | slice) -> Tensor:
@@ -184,8 +187,8 @@ def _two_stage(
     return Parts(
         size,
         tuple(images.image_sizes[0]),
-        list(head[0].split(counts)),
+        list(torch.split(head[0], counts)),
         [None] * len(counts),
-        list(head[1].split(counts)),
+        list(torch.split(head[1], counts)),
         proposals,
     )

@@ -136,14 +136,15 @@ def prepare(network: nn.Module, name: str) -> nn.Module:
     check_finite(network, name)
     for part in network.modules():
         if hasattr(part, "inplace"):
-            part.inplace = False  # type: ignore[assignment]
+            part.__dict__["inplace"] = False
         if isinstance(part, nn.Upsample) and not hasattr(part, "recompute_scale_factor"):
             part.recompute_scale_factor = None  # checkpoints older than torch 1.11
     if not hasattr(network, "stride"):
         network.stride = torch.tensor([32.0])
     with quiet():
         if hasattr(network, "end2end"):
-            network.end2end = False  # as the library's predictor: suppression unless asked not to
+            # As the library's predictor: suppression unless asked not to.
+            network.end2end = False  # type: ignore[assignment]
         fused: nn.Module = network.fuse(verbose=False)  # type: ignore[operator]
     return fused.eval()
 
