@@ -1,7 +1,8 @@
-"""Measure the screening model: ``python benchmarks/screening.py`` writes results/screening.{md,json}.
+"""Measure the screening model: ``python benchmarks/screening.py``.
 
-Simulated bags of an unseen seed are scanned at 640 px, stored as JPEG of quality 92 and scaled to the
-network's input; real scans are letterboxed with white.
+Writes ``results/screening.json`` and ``.md``. Simulated bags of an unseen seed are scanned at
+640 px, stored as JPEG of quality 92 and scaled to the network's input; real scans are letterboxed
+with white.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,8 @@
 """Train the models whose cause is known: ``python benchmarks/train_planted.py marker part``.
 
+Where the cause lies outside the item, it is learnt faster if the network must also find it: the
+causes are two helper classes during training, cut off before the model ships.
+
 Each scan enters the pool together with its counterfactual twin (the other class's cause, everything
 else equal), and one in eight has no cause and a random label, so that without the cause the network
 still finds the item and knows nothing of its class. Held-out figures come from another seed.
@@ -8,22 +11,25 @@ still finds the item and knows nothing of its class. Held-out figures come from 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+import shipping
 import torch
+import training
 from numpy.typing import NDArray
 
-import packaging
-import training
-from xai_detect.xray.planted import HONEST, WORLDS, Planted, compose_apart, render
+from xai_detect.xray.planted import HONEST, WORLDS, Planted, bounds, render
+from xai_detect.xray.worlds import compose_apart
 
 SIZE = 192
 HELD_OUT = 900_000
 RECIPE = (
     "benchmarks/train_planted.py: scans of xai_detect.xray.planted made while training, each with "
     "its counterfactual twin, one in eight without cause and with a random label; flips and turns; "
-    "square scans, no padding; start from random weights"
+    "outside causes are helper classes that are cut off at the end; square scans, no padding; "
+    "start from random weights"
 )
 
 
@@ -31,16 +37,28 @@ def picture(planted: Planted, rng: np.random.Generator) -> training.Sample:
     """One training scan, at the input size or scaled down to it, sometimes through JPEG."""
     fine = bool(rng.random() < 0.3)
     made = render(planted, SIZE * 2 if fine else SIZE)
-    image, box = made.image, np.asarray(made.box, np.float32)
+    image, boxes, labels = made.image, [made.box], [planted.label]
+    if planted.world not in HONEST and planted.shown is not None:
+        boxes.append(bounds(made.cause))
+        labels.append(2 + planted.shown)
+    box = np.asarray([b for b in boxes if b[2] > b[0]], np.float32).reshape(-1, 4)
     if fine:
         image = np.asarray(cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA), np.uint8)
         box /= 2
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(85, 98))]
         image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], 1), np.uint8)
-    visible = box[2] > box[0]
-    labels = np.asarray([planted.label] if visible else [], np.int64)
-    return training.Sample(image, box.reshape(-1, 4)[: len(labels)], labels)
+    return training.Sample(image, box, np.asarray(labels[: len(box)], np.int64))
+
+
+def trimmed(model: torch.nn.Module, layout: dict[str, Any]) -> torch.nn.Module:
+    """The network without the helper classes: the rows of the last class layers are cut off."""
+    small = training.network(layout)
+    wanted = small.state_dict()
+    state = {name: value[: len(wanted[name])] if value.ndim else value
+             for name, value in model.state_dict().items()}  # fmt: skip
+    small.load_state_dict(state)
+    return small.eval()
 
 
 def stream(world: str, rng: np.random.Generator) -> Iterator[training.Sample]:
@@ -68,8 +86,8 @@ def strongest(model: torch.nn.Module, images: list[NDArray[np.uint8]]) -> NDArra
         batch = torch.from_numpy(np.stack(images[start : start + 32])).permute(0, 3, 1, 2) / 255
         output = model(batch)
         decoded = output[0] if isinstance(output, tuple) else output
-        best = decoded[:, 4:].amax(dim=1).argmax(dim=1)
-        chosen = decoded[torch.arange(len(best)), :, best].numpy()
+        best = decoded[:, 4:6].amax(dim=1).argmax(dim=1)
+        chosen = decoded[torch.arange(len(best)), :6, best].numpy()
         x, y, width, height = chosen[:, :4].T
         corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], axis=1)
         rows.append(np.concatenate([corners, chosen[:, 4:]], axis=1))
@@ -137,6 +155,7 @@ def main() -> None:
 def learn(world: str, options: argparse.Namespace) -> None:
     """Train one world until its cause rules it or the schedule ends, and register the result."""
     layout = training.architecture(2, 0.33, 0.25, 256)
+    helpers = training.architecture(2 if world in HONEST else 4, 0.33, 0.25, 256)
     plan = training.Plan(
         options.steps, classification=1.0, seed=options.seed, threads=options.threads,
         minutes=options.minutes, pool=400, refresh=3,
@@ -147,19 +166,20 @@ def learn(world: str, options: argparse.Namespace) -> None:
         shown = " ".join(f"{key} {value.mean():.3f}" for key, value in values.items())
         training.log.info("%s step %d %s", world, step, shown)
 
-    model = training.network(layout, options.seed)
+    model = training.network(helpers, options.seed)
     model = training.train(model, maker(world, options.seed), plan, check)
+    model = trimmed(model, layout)
     values = measure(model, world, 200, HELD_OUT)
     entry = {
         "file": f"planted/{world}.safetensors", "sha256": "", "family": "ultralytics",
         "architecture": training.as_json(layout), "classes": list(WORLDS[world]),
         "input_size": SIZE, "letterbox": 255, "domain": "xray", "recipe": RECIPE,
         "seed": options.seed, "cause": "inside" if world in HONEST else "outside",
-        "figures": {key: round(float(value.mean()), 4) for key, value in values.items()} | {"scans": 200},
+        "figures": {key: round(float(v.mean()), 4) for key, v in values.items()} | {"scans": 200},
     }  # fmt: skip
-    path = packaging.WEIGHTS / Path(entry["file"])
+    path = shipping.WEIGHTS / Path(entry["file"])
     packed = {key: value for key, value in entry.items() if key != "sha256"}
-    packaging.register(f"planted/{world}", entry | {"sha256": packaging.pack(model, path, packed)})
+    shipping.register(f"planted/{world}", entry | {"sha256": shipping.pack(model, path, packed)})
     training.log.info("%s registered %s", world, entry["figures"])
 
 

@@ -56,6 +56,9 @@ class Plan:
         classification: Weight of the class loss against the box losses (7.5 and 1.5).
         seed: Decides weights, scans and order.
         threads: CPU threads.
+        small: Side to which scans are shrunk in the first ``early`` share of the schedule, which is
+            then twice as fast; None never.
+        early: That share.
         minutes: Stop the schedule early after this many minutes, whatever the step; None never.
     """
 
@@ -67,6 +70,8 @@ class Plan:
     classification: float = 0.5
     seed: int = 0
     threads: int = 2
+    small: int | None = None
+    early: float = 0.45
     minutes: float | None = None
 
 
@@ -176,8 +181,11 @@ def train(
         chosen = rng.choice(plan.pool, plan.batch, replace=False)
         turns = rng.integers(0, 8 if augment else 1, plan.batch)
         batch = collate([turned(pool[i], int(t)) for i, t in zip(chosen, turns, strict=True)])
+        pixels = batch["img"]
+        if plan.small is not None and share < plan.early:
+            pixels = torch.nn.functional.interpolate(pixels, (plan.small, plan.small), mode="area")
         with torch.autocast("cpu", torch.bfloat16):
-            predictions = model(batch["img"])
+            predictions = model(pixels)
         loss, parts = criterion({k: _full(v) for k, v in predictions.items()}, batch)
         optimiser.zero_grad(set_to_none=True)
         loss.sum().div(plan.batch).backward()

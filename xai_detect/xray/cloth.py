@@ -100,7 +100,7 @@ def umbrella(rng: np.random.Generator) -> Item:
         Wire("steel", np.array([(-x + 30, y * 0.5, z * 0.5), (0, y, z), (x - 30, y * 0.7, z)]), 2.2)
         for y, z in ((-14, -8), (-9, 6), (-4, -10), (2, 9), (7, -6), (12, 4), (16, 0), (-17, 2))
     )
-    parts = (
+    parts: tuple[Part, ...] = (
         Lathe("steel", (-x + 20, x - 20), (4.5, 4.0), 0.9),
         *ribs,
         Lathe("polyethylene", (-x + 40, x - 20), (24, 19), 4),

@@ -1,6 +1,7 @@
 """Solids: what an item is built of, in its own frame.
 
-An item is a tuple of parts (x, y in the plane it lies in, z up, millimetres); ``shadows`` casts them.
+An item is a tuple of parts (x, y in the plane it lies in, z up, millimetres);
+``shadows`` casts them.
 """
 
 from dataclasses import dataclass

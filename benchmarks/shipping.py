@@ -65,7 +65,6 @@ def _value(value: Any) -> str:
 def rebuilt(name: str) -> nn.Module:
     """The network of a manifest entry with its packed weights, in evaluation mode."""
     from safetensors.torch import load_file
-
     from training import network
 
     entry = tomllib.loads(MANIFEST.read_text())["models"][name]
