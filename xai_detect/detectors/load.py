@@ -1,11 +1,27 @@
 """One call from a name to a detector: a path, a name in the manifest, or a library's own name."""
 
+import difflib
+import inspect
+import re
 from pathlib import Path
 
+import torch
+
+from xai_detect.detectors import download, manifest
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.detectors.weights import load_checkpoint, quiet
-from xai_detect.errors import WeightsError
+from xai_detect.detectors.weights import Checkpoint, load_checkpoint, quiet
+from xai_detect.errors import InputError, WeightsError
+from xai_detect.fills import DOMAINS
 from xai_detect.types import Provenance
+
+DETECTORS = re.compile(
+    r"yolov3(-spp|-tiny)?u|yolov5[nsmlx]6?u|yolov8[nsmlx](-oiv7)?|yolov9[tsmce]|yolov10[nsmblx]"
+    r"|yolo1[12][nsmlx]|yolo26[nsmlx](-objv1-150)?|rtdetr-[lx]"
+)
+"""Which of ultralytics' published weights are detectors."""
+
+GREY = 114
+"""Letterbox padding that ultralytics trains with, 0 to 255."""
 
 
 def load_detector(
@@ -18,29 +34,116 @@ def load_detector(
 ) -> WhiteBoxDetector:
     """Load a detector.
 
+    A name is looked up in this order: a file; ``weights/manifest.toml``; ``torchvision/<model>``;
+    ultralytics' published weights, in the working folder, in ultralytics' own folder and in
+    torch's cache, and then downloaded.
+
     Args:
-        name: A path (``.pt``, ``.safetensors``), a name in ``weights/manifest.toml``,
+        name: A path (``.pt``, ``.safetensors``), a name in the manifest such as ``screening``,
             ``torchvision/<model>``, or an ultralytics name such as ``yolo11n``.
         domain: ``photo`` or ``xray``; None takes the manifest's, else ``photo``.
-        device: Where to run, in torch's words.
+        device: Where to run, in torch's words or as the number of a GPU.
         imgsz: Longest side of the input in pixels; None takes the size it was trained with.
-        iou: Boxes of one class that overlap more are suppressed.
+        iou: Boxes of one class that overlap more are suppressed; torchvision's networks keep the
+            limit they were built with.
 
     Raises:
+        InputError: If the domain, device or size makes no sense.
         WeightsError: If there is no such detector, or its file is damaged or refused.
     """
-    path = Path(name)
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist")
-    checkpoint = load_checkpoint(path)
+    if domain is not None and domain not in DOMAINS:
+        raise InputError(f"there is no domain {domain!r}; choose from {', '.join(DOMAINS)}")
+    where, path, text = _device(device), Path(name), str(name)
+    if path.is_file():
+        entry = _described(path)
+    elif text in manifest.names(manifest.shipped()):
+        entry = manifest.entry(manifest.shipped(), text)
+    elif text.startswith("torchvision/"):
+        from xai_detect.detectors.torchvision_load import load_torchvision
+
+        model = text.removeprefix("torchvision/")
+        return load_torchvision(model, domain or "photo", where, imgsz)
+    else:
+        entry, path = None, _published(text)
+    checkpoint = manifest.load_entry(entry) if entry else load_checkpoint(path)
+    shown = entry.name if entry else path.name
+    fill = entry.letterbox if entry else GREY
+    known = entry.domain if entry else "photo"
+    return _ultralytics(checkpoint, shown, domain or known, fill, where, imgsz, iou)
+
+
+def _described(path: Path) -> manifest.Entry | None:
+    """The manifest's words on a safetensors file; None for a checkpoint, which holds its own."""
+    match path.suffix.lower():
+        case ".pt":
+            return None
+        case ".safetensors":
+            return manifest.entry_of(path)
+        case ".onnx":
+            raise WeightsError(
+                f"{path.name} is an ONNX file, which is not supported yet; "
+                "use the .pt file it was exported from"
+            )
+    raise WeightsError(f"{path.name} is no detector; expected a .pt or .safetensors file")
+
+
+def _ultralytics(
+    checkpoint: Checkpoint,
+    name: str,
+    domain: str,
+    fill: int,
+    device: torch.device,
+    imgsz: int | None,
+    iou: float,
+) -> WhiteBoxDetector:
     with quiet():
         from xai_detect.detectors.ultralytics import UltralyticsDetector
-    side = imgsz or checkpoint.side
-    provenance = Provenance(
-        name=path.name,
-        family="ultralytics",
-        sha256=checkpoint.sha256,
-        domain=domain or "photo",
-        input_size=str(side),
+    side = checkpoint.side if imgsz is None else imgsz
+    provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, str(side))
+    return UltralyticsDetector(
+        checkpoint.network, provenance, imgsz=side, fill=fill / 255, iou=iou, device=device
     )
-    return UltralyticsDetector(checkpoint.network, provenance, imgsz=side, iou=iou, device=device)
+
+
+def _published(name: str) -> Path:
+    """A file of ultralytics' published weights, downloaded if need be."""
+    with quiet():
+        from ultralytics.utils import SETTINGS
+        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+    known = sorted(one for one in GITHUB_ASSETS_NAMES if DETECTORS.fullmatch(one[:-3]))
+    file = name if name.endswith(".pt") else f"{name}.pt"
+    if file not in known:
+        raise WeightsError(_unknown(name, [one.removesuffix(".pt") for one in known]))
+    for folder in (Path(), Path(SETTINGS["weights_dir"]), download.cache()):
+        if (folder / file).is_file():
+            return folder / file
+    release = inspect.signature(attempt_download_asset).parameters["release"].default
+    address = f"https://github.com/ultralytics/assets/releases/download/{release}/{file}"
+    return download.fetch(address, download.cache() / file)
+
+
+def _unknown(name: str, published: list[str]) -> str:
+    if Path(name).is_dir():
+        return f"{name} is a folder; expected a .pt or .safetensors file"
+    listed = manifest.names(manifest.shipped())
+    near = difflib.get_close_matches(name.removesuffix(".pt"), [*listed, *published], n=3)
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else "expected a .pt or .safetensors file, torchvision/<model>, "
+        f"or a name such as {', '.join([*listed[:2], 'yolo11n'])}"
+    )
+    return f"there is no file or detector {name!r}; {hint}"
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(f"cuda:{name}" if name.isdecimal() else name)
+    except RuntimeError as error:
+        raise InputError(
+            f"there is no device {name!r}; choose cpu, cuda, mps or a number"
+        ) from error
+    usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not usable.get(device.type, True):
+        raise InputError(f"this machine has no usable {device.type} device; use --device cpu")
+    return device

@@ -1,0 +1,67 @@
+"""Fetching a file once, with an error that says what to do where there is no network."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import torch
+
+from xai_detect.errors import WeightsError
+
+PATIENCE = 2.0
+"""Seconds to wait for a connection before the network counts as absent."""
+
+
+def cache() -> Path:
+    """Where downloaded weights are kept: torch's own cache."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def fetch(url: str, path: Path) -> Path:
+    """Download a file, whole or not at all.
+
+    Raises:
+        WeightsError: If it cannot be had; the message holds the address and where to put the file.
+    """
+    try:
+        _await_answer(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            with (
+                urllib.request.urlopen(url, timeout=30) as answer,  # noqa: S310
+                part.open("wb") as file,
+            ):
+                shutil.copyfileobj(answer, file)
+            os.replace(part, path)  # noqa: PTH105
+    except OSError as error:
+        raise WeightsError(
+            f"{path.name} is not on this machine and could not be downloaded ({error}); "
+            f"download {url} and put it at {path}"
+        ) from error
+    return path
+
+
+def _await_answer(url: str) -> None:
+    """Give up soon on a host that does not answer; looking up its name alone can hang for long."""
+    if urllib.request.getproxies():
+        return
+    host, answers = urllib.parse.urlsplit(url).hostname, list[bool]()
+
+    def knock() -> None:
+        try:
+            socket.create_connection((host, 443), timeout=PATIENCE).close()
+        except OSError:
+            return
+        answers.append(True)
+
+    attempt = threading.Thread(target=knock, daemon=True)
+    attempt.start()
+    attempt.join(PATIENCE)
+    if not answers:
+        raise OSError(f"no answer from {host}")

@@ -1,0 +1,107 @@
+"""Torchvision's published detectors by name."""
+
+import difflib
+import os
+import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xai_detect.detectors import download
+from xai_detect.detectors.torchvision import TorchvisionDetector
+from xai_detect.detectors.weights import check_finite, digest
+from xai_detect.errors import InputError, WeightsError
+from xai_detect.types import Provenance
+
+FAMILIES = re.compile(r"fasterrcnn|retinanet|fcos|ssd")
+
+
+def load_torchvision(
+    model: str, domain: str, device: torch.device, imgsz: int | None
+) -> TorchvisionDetector:
+    """Build a published model with its published weights.
+
+    Args:
+        model: Torchvision's name, such as ``fasterrcnn_resnet50_fpn``.
+        domain: ``photo`` or ``xray``.
+        device: Where to run.
+        imgsz: Longest side after the network's own resizing; None keeps the published sizes.
+
+    Raises:
+        InputError: If the network cannot run at ``imgsz``.
+        WeightsError: If there is no such model, or its weights are missing or damaged.
+    """
+    from torchvision import models
+
+    known = [one for one in models.list_models(module=models.detection) if FAMILIES.match(one)]
+    if model not in known:
+        near = difflib.get_close_matches(model, known, n=3) or known
+        raise WeightsError(
+            f"torchvision has no detector {model!r}; did you mean {' or '.join(near)}?"
+        )
+    weights = models.get_model_weights(model).DEFAULT
+    file = download.cache() / Path(weights.url).name
+    if not file.is_file():
+        download.fetch(weights.url, file)
+    sha256 = _checked(file)
+    network = _built(models.get_model_builder(model), weights, file)
+    check_finite(network, file.name)
+    _resize(network.transform, imgsz, model)
+    provenance = Provenance(
+        f"torchvision/{model}", "torchvision", sha256, domain, _sides(network.transform)
+    )
+    return TorchvisionDetector(network, weights.meta["categories"][1:], provenance, device)
+
+
+def _checked(file: Path) -> str:
+    """The file's digest, which must begin as its published name says."""
+    sha256, promised = digest(file), re.search(r"-([0-9a-f]{8,})\.", file.name)
+    if promised and not sha256.startswith(promised[1]):
+        raise WeightsError(
+            f"{file} has sha256 {sha256[:12]}..., but its name promises {promised[1]}...: "
+            "delete it and download it again"
+        )
+    return sha256
+
+
+def _built(builder: Any, weights: Any, file: Path) -> Any:
+    try:
+        with _data_only():
+            return builder(weights=weights, progress=False)
+    except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{file} is damaged; delete it and download it again") from error
+
+
+@contextmanager
+def _data_only() -> Iterator[None]:
+    """Make every ``torch.load`` inside refuse code."""
+    key = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(key)
+    os.environ[key] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[key]
+        else:
+            os.environ[key] = before
+
+
+def _resize(transform: Any, imgsz: int | None, model: str) -> None:
+    if imgsz is None:
+        return
+    if imgsz < 1:
+        raise InputError(f"imgsz is {imgsz}; expected a side of at least 1 pixel")
+    if transform.fixed_size is not None and tuple(transform.fixed_size) != (imgsz, imgsz):
+        raise InputError(f"{model} runs at {transform.fixed_size[0]} pixels only; leave imgsz out")
+    transform.min_size, transform.max_size = (imgsz,), imgsz
+
+
+def _sides(transform: Any) -> str:
+    if transform.fixed_size is not None:
+        return f"{transform.fixed_size[1]} x {transform.fixed_size[0]}"
+    return f"{transform.min_size[-1]} to {transform.max_size}"
