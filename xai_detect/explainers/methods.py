@@ -6,12 +6,14 @@ from typing import Any
 
 from xai_detect.errors import InputError, near
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
+from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.protocol import Method
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "integrated_gradients": IntegratedGradients,
         "input_x_gradient": InputXGradient,
+        "parchgrad": ParchGrad,
     }
 )
 

@@ -1,0 +1,224 @@
+"""ParchGrad: in a convolution's backward pass, let the relevant channels speak.
+
+Park, Jeon, Choi, "ParchGrad: Controlled Internal Gradients for Reliable Saliency Map", preprint
+2023, for image classifiers; carried over to detectors here, where relevance is read in the box and
+not in the whole image. Experimental: no benchmark backs it on detectors. Completeness is lost,
+because the map is no longer built from the derivative of the score.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.errors import ExplainError, InputError
+from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, Probe
+from xai_detect.explainers.parchgrad_gradient import Choice, PartitionedProbe, Rule
+from xai_detect.explainers.parchgrad_layers import Layer, strengths
+from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, load_statistics
+from xai_detect.explainers.protocol import Attribution
+from xai_detect.frame import Frame
+from xai_detect.types import Target
+
+NORMAL = 0.05
+"""A channel whose strengths look normal (Shapiro-Wilk p at or above this) is never relevant."""
+
+FEWEST = 2
+"""Boxes of a class below which it has no variance, so no test."""
+
+UNDER = ("gradient", "input_x_gradient", "integrated_gradients")
+MODES = ("cls", "ins")
+CONTROLS = ("", "random", "other_class")
+
+
+def smallest(p: Float[Tensor, "c"], groups: int, quantile: float) -> Bool[Tensor, "c"]:
+    """Channels with the smallest p-values of their group: a ``quantile`` of them, at least one.
+
+    Channels that tie with the last one are in as well.
+    """
+    parts = p.view(groups, -1)
+    rank = max(1, math.floor(quantile * parts.shape[1]))
+    limit = parts.sort(dim=1).values[:, rank - 1 : rank]
+    return (parts <= limit).flatten()
+
+
+@dataclass(frozen=True, slots=True)
+class ParchGrad:
+    """Gradients in which the channels that matter to the class or the instance drown out the rest.
+
+    At each hooked convolution the output channels are split into relevant ones and the rest, by
+    statistics over boxes; the gradient of the rest is silenced, or weighed down, and that of the
+    relevant ones raised so that the layer keeps its influence beside parallel branches.
+
+    Attributes:
+        under: What is made of the gradients: ``gradient`` (log-odds per unit of brightness),
+            ``input_x_gradient`` or ``integrated_gradients``.
+        mode: Relevant are the channels stronger in boxes of the target's class than in all other
+            boxes (``cls``), or stronger in this box than in most boxes (``ins``).
+        statistics: Path of the file made by ``xai-detect fit-parchgrad``.
+        quantile: Share of a layer's channels that are candidates for being relevant.
+        alpha: In ``cls`` mode, a limit on their p-value instead of the quantile.
+        share: Share of the convolutions, counted from the head, that are hooked.
+        gamma: The spread of the relevant part becomes this many times that of the rest; None
+            silences the rest.
+        conserve_variance: Keep the spread of the sum of both.
+        support: Take spreads where the gradient is not 0, not over the whole layer.
+        control: For comparison: ``random`` relevant channels, as many; or those of
+            ``other_class``, drawn at random.
+        seed: Of the control.
+        baseline: What the image is compared with; see ``baseline_image``.
+        steps: Steps of integrated gradients, all equal. The split is made once, at the image.
+    """
+
+    name: ClassVar[str] = "parchgrad"
+    input_level: ClassVar[bool] = True
+    under: str = "input_x_gradient"
+    mode: str = "cls"
+    statistics: str = ""
+    quantile: float = 0.1
+    alpha: float | None = None
+    share: float = 0.5
+    gamma: float | None = None
+    conserve_variance: bool = True
+    support: bool = False
+    control: str = ""
+    seed: int = 0
+    baseline: str = "auto"
+    steps: int = 32
+
+    def __post_init__(self) -> None:
+        for field, known in (("under", UNDER), ("mode", MODES), ("control", CONTROLS)):
+            if getattr(self, field) not in known:
+                words = ", ".join(repr(word) for word in known)
+                raise InputError(f"{field} is {getattr(self, field)!r}; choose from {words}")
+        for field in ("quantile", "share"):
+            if not 0 < getattr(self, field) <= 1:
+                raise InputError(f"{field} is {getattr(self, field)}; expected a share in (0, 1]")
+        if self.gamma is not None and not 0 < self.gamma < math.inf:
+            raise InputError(f"gamma is {self.gamma}; expected a positive number, or None")
+        if self.alpha is not None and (self.mode == "ins" or not 0 <= self.alpha <= 1):
+            raise InputError(f"alpha is {self.alpha}; expected a limit in [0, 1], in cls mode only")
+        if self.mode == "ins" and self.control == "other_class":
+            raise InputError("the control 'other_class' needs mode 'cls'; use 'random'")
+        if self.steps < 1:
+            raise InputError(f"steps is {self.steps}; expected at least 1")
+
+    def __call__(
+        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+    ) -> list[Attribution]:
+        """Return attributions summed over colours; ``completeness_error`` is not defined."""
+        if not self.statistics:
+            raise InputError(f"parchgrad needs statistics of the detector; {how_to_fit(detector)}")
+        statistics = load_statistics(self.statistics, detector)
+        frame = detector.frame((image.shape[1], image.shape[2]))
+        passes, p = self._p_values(statistics, detector, frame, image, targets)
+        choices = [self._choose(statistics, row) for row in p]
+        rule = Rule(self.gamma, self.conserve_variance, self.support)
+        probe = PartitionedProbe(detector, targets, frame, choices, rule)
+        probe.forward_passes += passes
+        with probe.partitioned():
+            found = self._attribute(probe, frame, image, detector)
+        return [
+            Attribution(one.heatmap, {**one.measured, **_record(choice)})
+            for one, choice in zip(found, choices, strict=True)
+        ]
+
+    def _attribute(
+        self, probe: Probe, frame: Frame, image: Tensor, detector: WhiteBoxDetector
+    ) -> list[Attribution]:
+        match self.under:
+            case "integrated_gradients":
+                path = IntegratedGradients(self.steps, self.steps, baseline=self.baseline)
+                return path.attribute(probe, frame, image, detector)
+            case "input_x_gradient":
+                return InputXGradient(self.baseline).attribute(probe, frame, image, detector)
+        gradients, _ = probe.gradients(frame.to_input(image[None]))
+        maps = frame.pull_back(gradients.cpu()).sum(dim=1)
+        return [Attribution(one, probe.passes()) for one in maps]
+
+    def _p_values(
+        self,
+        statistics: Statistics,
+        detector: WhiteBoxDetector,
+        frame: Frame,
+        image: Tensor,
+        targets: Sequence[Target],
+    ) -> tuple[int, Float[Tensor, "n k"]]:
+        """Forward passes spent, and how little each channel has to do with each target."""
+        if self.mode == "cls":
+            rows = [self._class_row(statistics, target) for target in targets]
+            return 0, torch.from_numpy(statistics.p[rows])
+        boxes = frame.boxes_to_input(torch.tensor([target.box for target in targets]))
+        pixels = frame.to_input(image[None])
+        found = strengths(detector, statistics.layers, pixels, boxes).double()
+        mean, deviation = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation)
+        p = torch.special.ndtr((mean - found) / deviation)
+        return 1, torch.where(p.isnan(), 1.0, p)
+
+    def _class_row(self, statistics: Statistics, target: Target) -> int:
+        known = [row for row, n in enumerate(statistics.counts[:-1].tolist()) if n >= FEWEST]
+        if self.control == "other_class":
+            others = [row for row in known if row != target.label]
+            if not others:
+                raise ExplainError(
+                    f"{self.statistics} knows no class besides {target.name!r} to compare with"
+                )
+            draw = torch.randint(len(others), (1,), generator=self._generator())
+            return others[int(draw)]
+        if target.label not in known:
+            raise ExplainError(
+                f"{self.statistics} was fitted on {statistics.counts[target.label]} boxes of "
+                f"{target.name!r}, too few to know its channels; fit on more images, or use "
+                "mode='ins'"
+            )
+        return target.label
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def _choose(self, statistics: Statistics, p: Float[Tensor, "k"]) -> Choice:
+        """The relevant channels of the upper layers; a layer may have none."""
+        screen = torch.from_numpy(statistics.normality) < NORMAL
+        first = len(statistics.layers) - math.ceil(self.share * len(statistics.layers))
+        generator = self._generator()
+        choice: dict[Layer, Tensor] = {}
+        start = 0
+        for number, layer in enumerate(statistics.layers):
+            here = slice(start, start + layer.channels)
+            start += layer.channels
+            if number < first:
+                continue
+            low = smallest(p[here], layer.groups, self.quantile)
+            if self.alpha is not None:
+                low = p[here] <= self.alpha
+            choice[layer] = low & screen[here]
+            if self.control == "random":
+                choice[layer] = shuffled(choice[layer], layer.groups, generator)
+        return choice
+
+
+def shuffled(
+    relevant: Bool[Tensor, "c"], groups: int, generator: torch.Generator
+) -> Bool[Tensor, "c"]:
+    """As many channels of each group, drawn at random."""
+    parts = relevant.view(groups, -1)
+    rows = [part[torch.randperm(len(part), generator=generator)] for part in parts]
+    return torch.cat(rows)
+
+
+def _record(choice: Choice) -> dict[str, float]:
+    """What was split: layers hooked, layers changed, and the share of channels kept in those."""
+    parts = [part for layer, relevant in choice.items() for part in relevant.view(layer.groups, -1)]
+    split = [part for part in parts if part.any() and not part.all()]
+    kept = float(torch.cat(split).float().mean()) if split else math.nan
+    return {
+        "completeness_error": math.nan,
+        "layers": float(len(choice)),
+        "groups_split": float(len(split)),
+        "channels_kept": kept,
+    }

@@ -1,0 +1,244 @@
+"""Which convolutions ParchGrad looks at, and how strongly each channel answers to a box.
+
+Networks are borrowed: hooks are removed and in-place activations put back on the way out, also
+after an exception.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xai_detect.boxes import Size
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.errors import InputError
+from xai_detect.explainers.protocol import undisturbed
+
+ELEMENTWISE = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Mish, nn.GELU, nn.Hardswish, nn.Sigmoid,
+    nn.Hardsigmoid, nn.Identity, nn.BatchNorm2d,
+)  # fmt: skip
+"""Modules that act on each channel alone, so that a split of the channels holds on either side."""
+
+
+class Layer(NamedTuple):
+    """One convolution.
+
+    Attributes:
+        name: Its dotted name in the network.
+        channels: Output channels.
+        groups: Parts of the output that share no input.
+    """
+
+    name: str
+    channels: int
+    groups: int
+
+
+Read = Callable[[str, Float[Tensor, "b c h w"], tuple[float, float]], None]
+"""What to do with a layer's name, its output, and how many of its cells lie under one input pixel,
+``(down, across)``; called again after normalisation and after activation, the last of which holds.
+"""
+
+
+def find_layers(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> tuple[Layer, ...]:
+    """The convolutions of backbone and neck whose gradients can be split, in running order.
+
+    Left out are the stem and the head; depthwise convolutions, where nothing is summed over the
+    output channels; attention; and layers that run more than once in a pass. In the supported
+    detectors those that remain are 3x3 and 1x1. A network of unknown build is taken whole.
+
+    Raises:
+        InputError: If nothing remains.
+    """
+    convolutions = _convolutions(detector.module)
+    order: list[str] = []
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: order.append(name))
+        for name, part in convolutions.items()
+    ]
+    try:
+        with undisturbed(detector.module):
+            detector.raw(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    in_trunk = _trunk(detector.module, order)
+    attention = _attention(detector.module)
+    layers = tuple(
+        Layer(name, convolutions[name].out_channels, convolutions[name].groups)
+        for name in order
+        if in_trunk(name)
+        and order.count(name) == 1
+        and convolutions[name].out_channels > convolutions[name].groups
+        and not name.startswith(attention)
+    )
+    if not layers:
+        raise InputError(
+            f"{detector.provenance.name} has no dense convolution outside stem and head; "
+            "parchgrad cannot explain it, use integrated_gradients"
+        )
+    return layers
+
+
+def _convolutions(module: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: part for name, part in module.named_modules() if isinstance(part, nn.Conv2d)}
+
+
+def _trunk(module: nn.Module, order: list[str]) -> Callable[[str], bool]:
+    """Whether a convolution belongs to the backbone or neck, without the stem."""
+    stages = getattr(module, "model", None)
+    if isinstance(stages, nn.Sequential):  # ultralytics: the last stage is the head
+        head = f"model.{len(stages) - 1}."
+        return lambda name: name != order[0] and not name.startswith(head)
+    if isinstance(getattr(module, "backbone", None), nn.Module):  # torchvision: neck included
+        return lambda name: name != order[0] and name.startswith("backbone.")
+    return lambda _name: True
+
+
+def _attention(module: nn.Module) -> tuple[str, ...]:
+    return tuple(
+        f"{name}."
+        for name, part in module.named_modules()
+        if "attn" in type(part).__name__.lower() or "attention" in type(part).__name__.lower()
+    )
+
+
+@contextmanager
+def out_of_place(module: nn.Module) -> Iterator[None]:
+    """Turn in-place activations off, so that a layer's output stays what it was."""
+    switched = [part for part in module.modules() if getattr(part, "inplace", False) is True]
+    try:
+        for part in switched:
+            part.inplace = False  # type: ignore[assignment]
+        yield
+    finally:
+        for part in switched:
+            part.inplace = True  # type: ignore[assignment]
+
+
+@contextmanager
+def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -> Iterator[None]:
+    """Read layers while the network runs once, each after the activation that follows it.
+
+    A raw convolution's zero means nothing where batch norm and SiLU follow. What follows is found
+    by watching which module is handed the very tensor that the layer returned; activations are
+    often one object shared by all layers, so its own name would not tell.
+    """
+    watch = _Watch(input_size, read)
+    hooks = []
+    try:
+        for name, part in module.named_modules():
+            if isinstance(part, nn.Conv2d):
+                hooks.append(part.register_forward_hook(watch.convolution(name, name in names)))
+            elif isinstance(part, ELEMENTWISE) or type(part).__name__ == "FrozenBatchNorm2d":
+                hooks.append(part.register_forward_hook(watch.elementwise))
+            elif type(part).__name__ == "GeneralizedRCNNTransform":
+                hooks.append(part.register_forward_hook(watch.resized))
+        with out_of_place(module):
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+class _Watch:
+    """The layer that ran last, as far as it has been followed."""
+
+    def __init__(self, input_size: Size, read: Read) -> None:
+        self._read = read
+        self._input_size = input_size
+        self._content_size = input_size
+        self._padded_size: Size | None = None
+        self._name = ""
+        self._output: Tensor | None = None
+        self._version = 0
+
+    def resized(self, _part: nn.Module, _inputs: Any, output: Any) -> None:
+        """Torchvision networks resize by themselves, then pad."""
+        self._content_size = tuple(output[0].image_sizes[0])
+
+    def convolution(self, name: str, wanted: bool) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if self._padded_size is None:  # the first convolution sees the image itself
+                self._padded_size = (inputs[0].shape[2], inputs[0].shape[3])
+            self._output = None
+            if wanted:
+                self._follow(name, output)
+
+        return hook
+
+    def elementwise(self, _part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if inputs[0] is not self._output:
+            return
+        # A residual sum is often added in place: then the tensor is no longer this layer's alone.
+        if inputs[0]._version == self._version:  # noqa: SLF001
+            self._follow(self._name, output)
+        else:
+            self._output = None
+
+    def _follow(self, name: str, output: Tensor) -> None:
+        self._name, self._output = name, output
+        self._version = output._version  # noqa: SLF001
+        padded = self._padded_size or self._input_size
+        down, across = (
+            content / given * cells / whole
+            for content, given, cells, whole in zip(
+                self._content_size, self._input_size, output.shape[2:], padded, strict=True
+            )
+        )
+        self._read(name, output.detach(), (down, across))
+
+
+def box_strengths(
+    output: Float[Tensor, "1 c h w"], boxes: Float[Tensor, "n 4"], scale: tuple[float, float]
+) -> Float[Tensor, "n c"]:
+    """Mean of ``max(0, activation)`` over each box's cells on the layer's grid, at least one cell.
+
+    Args:
+        output: A layer's output for one image.
+        boxes: ``(x1, y1, x2, y2)`` in input pixels.
+        scale: Cells per input pixel, ``(down, across)``.
+    """
+    height, width = output.shape[2:]
+    down, across = scale
+    rows = []
+    for x1, y1, x2, y2 in boxes.tolist():
+        top, bottom = _cells(y1 * down, y2 * down, height)
+        left, right = _cells(x1 * across, x2 * across, width)
+        rows.append(output[0, :, top:bottom, left:right].clamp(min=0).mean(dim=(1, 2)))
+    return torch.stack(rows) if rows else output.new_zeros(0, output.shape[1])
+
+
+def _cells(low: float, high: float, length: int) -> tuple[int, int]:
+    first = min(max(math.floor(low), 0), length - 1)
+    return first, min(max(math.ceil(high), first + 1), length)
+
+
+def strengths(
+    detector: WhiteBoxDetector,
+    layers: tuple[Layer, ...],
+    pixels: Float[Tensor, "1 3 i j"],
+    boxes: Float[Tensor, "n 4"],
+) -> Float[Tensor, "n k"]:
+    """How strongly every channel of every layer answers to each box, in one forward pass.
+
+    Args:
+        detector: The detector, its network in evaluation mode.
+        layers: What to read; their channels are laid side by side in this order.
+        pixels: RGB in [0, 1], placed by the detector's frame.
+        boxes: ``(x1, y1, x2, y2)`` in input pixels.
+    """
+    found: dict[str, Tensor] = {}
+
+    def read(name: str, output: Tensor, scale: tuple[float, float]) -> None:
+        found[name] = box_strengths(output, boxes, scale).cpu()
+
+    size = (pixels.shape[2], pixels.shape[3])
+    with watching(detector.module, {layer.name for layer in layers}, size, read):
+        detector.raw(pixels)
+    return torch.cat([found[layer.name] for layer in layers], dim=1)
