@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from xai_detect.boxes import Box
 
 Colour = tuple[int, int, int]
+Point = tuple[float | int, float | int]
 
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
@@ -102,7 +103,7 @@ def shortened(text: str, room: int, size: int, *, bold: bool = False) -> str:
 
 def write(
     canvas: np.ndarray,
-    at: tuple[float, float],
+    at: Point,
     text: str,
     *,
     size: int,
@@ -131,7 +132,7 @@ class Tags:
         self._canvas = canvas
         self._taken: list[tuple[int, int, int, int]] = []
 
-    def put(self, at: tuple[float, float], text: str, *, core: Colour, size: int = 13) -> None:
+    def put(self, at: Point, text: str, *, core: Colour, size: int = 13) -> None:
         """White words on black with an edge in ``core``, near ``at``, preferably above it."""
         width = self._canvas.shape[1]
         text = shortened(text, max(width - 14, 8), size, bold=True)

@@ -12,7 +12,7 @@ from typing import Any, overload
 from xai_detect.errors import InputError
 from xai_detect.output.files import read_json
 from xai_detect.output.header import Header, header_from_json
-from xai_detect.output.pixels import image_from, read_maps, read_png
+from xai_detect.output.pixels import image_from, image_sha256, read_maps, read_png
 from xai_detect.output.records import Record, record_from_json
 from xai_detect.output.strict import as_list, as_mapping, as_text, damaged
 from xai_detect.types import Explanation, Inspection
@@ -79,7 +79,11 @@ class Inspections(Sequence[Inspection]):
 
 def _inspection(run: Run, record: Record) -> Inspection:
     size = record.detections.image_size
-    image = image_from(read_png(inside(run.folder, f"views/{record.name}.clean.png"), size))
+    path = inside(run.folder, f"views/{record.name}.clean.png")
+    array = read_png(path, size)
+    if image_sha256(array) != record.image_sha256:
+        raise InputError(f"{path} is damaged (its pixels are not those that were inspected)")
+    image = image_from(array)
     heatmaps = read_maps(
         inside(run.folder, f"maps/{record.name}.npz"), len(record.detections), size
     )

@@ -7,7 +7,6 @@ as float32, so that tiny attributions do not vanish. Nothing here is pickled.
 
 import hashlib
 import io
-import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +59,7 @@ def read_png(path: Path, size: Size | None = None, limit: int = 100_000_000) -> 
         content = path.read_bytes()
         if not content.startswith(PNG_START):
             raise ValueError("not a PNG")
-        width, height = struct.unpack(">II", content[16:24])
+        width, height = (int.from_bytes(content[at : at + 4]) for at in (16, 20))
         if width * height > limit or (size is not None and size != (height, width)):
             raise ValueError(f"a picture of {width} x {height} pixels was not expected")
         array = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)

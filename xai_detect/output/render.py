@@ -157,8 +157,9 @@ def _scale(page: np.ndarray, zoom: float) -> None:
     y, words = page.shape[0] - round((_FOOT - 43) * zoom), round(11 * zoom)
     ramp = panels.heat_colours().astype(np.uint8)[None, :, :]
     page[y - half : y + half, left : left + width] = cv2.resize(ramp, (width, 2 * half))
-    for lift in (1, 3, 10, 30, 100):
-        at = left + round(float(panels.heat_value(np.array(float(lift)))) * (width - 1))
+    lifts = (1, 3, 10, 30, 100)
+    for lift, place in zip(lifts, panels.heat_value(np.array(lifts, float)), strict=True):
+        at = left + round(float(place) * (width - 1))
         cv2.line(page, (at, y + half), (at, y + half + 3), INK, 1)
         label = f"{lift}x"
         offset = min(text_width(label, words) / 2, at - _MARGIN)

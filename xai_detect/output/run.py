@@ -20,6 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xai_detect.errors import InputError
 from xai_detect.output import render, report
 from xai_detect.output.files import PART, write_bytes, write_json
@@ -240,6 +242,7 @@ def _session(command: str) -> dict[str, Any]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             versions[package] = "not installed"
+    versions["torch"] = torch.__version__  # with its build, which the package's name leaves out
     return {"started": _now(), "command": command, "versions": versions}
 
 

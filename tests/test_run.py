@@ -1,0 +1,484 @@
+"""The run folder is whole at every moment, goes on where it stopped, and comes back as it went."""
+
+import errno
+import json
+import math
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import DETECTOR, NAMES, SETTINGS, inspection
+
+from xai_detect.errors import InputError
+from xai_detect.output import files, pixels, run
+from xai_detect.output.header import Header
+from xai_detect.output.load import load_run
+from xai_detect.output.records import file_name
+from xai_detect.output.run import open_run, save
+from xai_detect.types import Level
+
+HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
+
+
+def same(one, other):
+    assert one.source == other.source
+    assert one.provenance == other.provenance
+    torch.testing.assert_close(one.image, other.image, rtol=0, atol=0)
+    for name in ("boxes", "scores", "labels", "candidates", "proposals"):
+        assert torch.equal(getattr(one.detections, name), getattr(other.detections, name)), name
+    assert [each.name for each in one.targets] == [each.name for each in other.targets]
+    assert one.verdicts == other.verdicts or str(one.verdicts) == str(other.verdicts)
+    for mine, theirs in zip(one.evidence, other.evidence, strict=True):
+        assert str(dict(mine)) == str(dict(theirs))
+        assert mine.words == theirs.words
+    for mine, theirs in zip(one.explanations, other.explanations, strict=True):
+        torch.testing.assert_close(
+            mine.heatmap, theirs.heatmap, rtol=1e-3, atol=1e-6 * float(mine.heatmap.abs().max())
+        )
+        assert mine.method == theirs.method
+
+
+def contents(folder):
+    return {one: one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    ones = [inspection("a/zebra.jpg"), inspection("b/zebra.jpg", rows=1, seed=1)]
+    save(ones, tmp_path / "run")
+    read = load_run(tmp_path / "run")
+    assert read.status == "done"
+    assert len(read.inspections) == 2
+    for mine, theirs in zip(ones, read.inspections, strict=True):
+        same(mine, theirs)
+    assert read.inspections[-1].source == "b/zebra.jpg"
+    assert [one.source for one in read.inspections[:1]] == ["a/zebra.jpg"]
+    assert read.header.provenance == DETECTOR
+    assert read.sessions[0]["versions"]["torch"] == torch.__version__
+
+
+def test_asking_about_another_class_survives_the_round_trip(tmp_path):
+    save([inspection(asked=NAMES[1])], tmp_path / "run")
+    first = load_run(tmp_path / "run").inspections[0].targets[0]
+    assert first.name == NAMES[1]
+    assert math.isnan(first.score)
+
+
+def test_the_folder_holds_what_the_manual_says(tmp_path):
+    save([inspection("zoo/000000000042.jpg")], tmp_path / "run")
+    name = file_name("zoo/000000000042.jpg")
+    found = {str(one.relative_to(tmp_path / "run")) for one in contents(tmp_path / "run")}
+    assert found == {
+        "run.json",
+        "detections.json",
+        "evidence.parquet",
+        "report.html",
+        f"maps/{name}.npz",
+        f"records/{name}.json",
+        f"views/{name}.png",
+        f"views/{name}.clean.png",
+        f"views/{name}.0.png",
+        f"views/{name}.1.png",
+    }
+    rows = json.loads((tmp_path / "run" / "detections.json").read_text())
+    assert rows[0]["image_id"] == 42
+    assert rows[0]["category_id"] == 1
+    assert rows[0]["bbox"] == [2.0, 5.0, 14.0, 25.5]
+    assert rows[0]["verdict"]["level"] == "TRUSTED"
+    assert rows[0]["evidence"] == {"inside": 0.74, "chance_inside": 0.06, "ring": None}
+    table = pq.read_table(tmp_path / "run" / "evidence.parquet")
+    assert table.num_rows == 2
+    assert table["evidence_inside"].to_pylist() == [0.74, 0.74]
+    assert table["evidence_ring"].to_pylist() == [None, None]
+    manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert manifest["model"]["sha256"] == "ab" * 32
+    assert manifest["done"] == [{"source": "zoo/000000000042.jpg", "name": name}]
+
+
+def test_an_image_without_detections_is_a_result(tmp_path):
+    save([inspection(rows=0)], tmp_path / "run")
+    read = load_run(tmp_path / "run")
+    same(inspection(rows=0), read.inspections[0])
+    assert json.loads((tmp_path / "run" / "detections.json").read_text()) == []
+    assert pq.read_table(tmp_path / "run" / "evidence.parquet").num_rows == 0
+    assert "Nothing was found" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_flat_and_negative_maps_are_kept_as_they_are(tmp_path):
+    maps = [torch.zeros(40, 60), -torch.ones(40, 60)]
+    save([inspection(heatmaps=maps)], tmp_path / "run")
+    read = load_run(tmp_path / "run").inspections[0]
+    assert torch.equal(read.explanations[0].heatmap, maps[0])
+    assert torch.equal(read.explanations[1].heatmap, maps[1])
+
+
+@given(exponent=st.integers(-30, 30), seed=st.integers(0, 99))
+def test_maps_of_any_size_of_number_keep_their_precision(tmp_path_factory, exponent, seed):
+    heatmap = torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent
+    path = tmp_path_factory.mktemp("maps") / "one.npz"
+    path.write_bytes(pixels.encode_maps([heatmap], (5, 7)))
+    read = pixels.read_maps(path, 1, (5, 7))[0]
+    largest = float(heatmap.abs().max())
+    torch.testing.assert_close(read, heatmap, rtol=2**-10, atol=largest * 2**-23)
+
+
+def test_images_with_more_than_eight_bits_lose_next_to_nothing(tmp_path):
+    image = torch.rand(3, 40, 60, generator=torch.Generator().manual_seed(3))
+    save([inspection(image=image)], tmp_path / "run")
+    read = load_run(tmp_path / "run").inspections[0].image
+    torch.testing.assert_close(read, image, rtol=0, atol=1 / 131070 + 1e-7)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a/x.jpg", "b/x.jpg"), ("x.jpg", "x.png"), ("X.jpg", "x.jpg"), ("a b.jpg", "a_b.jpg")],
+)
+def test_equal_names_never_collide(one, other):
+    assert file_name(one).lower() != file_name(other).lower()
+
+
+@given(st.text(max_size=300))
+def test_file_names_are_safe_whatever_the_source_is_called(source):
+    name = file_name(source)
+    assert len(name) < 100
+    assert not set(name) - set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+def test_file_names_that_are_no_text_are_written_all_the_same(tmp_path):
+    source = os.fsdecode(b"zoo/z\xffbra.jpg")
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.add(inspection(source))
+    writer.fail(os.fsdecode(b"zoo/\xfe.jpg"), "is damaged")
+    writer.finish()
+    assert load_run(tmp_path / "run").records[0].source == source
+
+
+# Going on where it stopped
+
+
+def test_a_killed_run_goes_on_and_loses_nothing(tmp_path):
+    folder = tmp_path / "run"
+    open_run(folder, HEADER).add(inspection("a.jpg"))  # killed here: never finished
+    again = open_run(folder, HEADER)
+    assert again.done == {"a.jpg"}
+    again.add(inspection("b.jpg", seed=1))
+    again.finish()
+    read = load_run(folder)
+    assert [one.source for one in read.records] == ["a.jpg", "b.jpg"]
+    assert len(read.sessions) == 2
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_a_kill_at_any_write_costs_at_most_the_image_in_work(tmp_path, monkeypatch, writes):
+    folder = tmp_path / "run"
+    writer = open_run(folder, HEADER)
+    writer.add(inspection("a.jpg"))
+    left = [writes]
+    replace = Path.replace
+
+    def dying(self, target):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            writer.add(inspection("b.jpg", seed=1))
+    assert writer.done == {"a.jpg"}
+    again = open_run(folder, HEADER)
+    assert again.done == {"a.jpg"}
+    again.finish("interrupted")
+    read = load_run(folder)
+    assert read.status == "interrupted"
+    same(inspection("a.jpg"), read.inspections[0])
+
+
+def test_a_kill_before_the_first_manifest_leaves_a_usable_folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".run.json.part").write_text("{")
+    open_run(tmp_path / "run", HEADER).finish()
+    assert not (tmp_path / "run" / ".run.json.part").exists()
+
+
+def test_failed_files_are_listed_and_tried_again(tmp_path):
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.fail("bad.jpg", "is damaged\n(cut short)")
+    assert load_run(tmp_path / "run").failed == {"bad.jpg": "is damaged (cut short)"}
+    again = open_run(tmp_path / "run", HEADER)
+    assert "bad.jpg" not in again.done
+    again.add(inspection("bad.jpg"))
+    again.finish()
+    assert load_run(tmp_path / "run").failed == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"method": "input_x_gradient"}, "method: integrated_gradients there"),
+        ({"settings": {**SETTINGS, "steps": 9}}, "settings steps: 8 there, 9 here"),
+        ({"class_names": ("cat",)}, "class_names: 2 there, 1"),
+        ({"confidence": 0.5}, "confidence: 0.25 there, 0.5 here"),
+        ({"asked": "zebra"}, "asked: None there, zebra here"),
+        ({"seed": 1}, "seed"),
+    ],
+)
+def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, said):
+    folder = tmp_path / "run"
+    writer = open_run(folder, HEADER)
+    writer.add(inspection())
+    writer.finish()
+    before = contents(folder)
+    other = {name: getattr(HEADER, name) for name in HEADER.__dataclass_fields__} | change
+    with pytest.raises(InputError, match=said):
+        open_run(folder, Header(**other))
+    assert contents(folder) == before
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    (tmp_path / "thesis.doc").write_text("years of work")
+    with pytest.raises(InputError, match="not empty"):
+        open_run(tmp_path, HEADER)
+    with pytest.raises(InputError, match="is a file"):
+        open_run(tmp_path / "thesis.doc", HEADER)
+
+
+def test_another_image_of_the_same_name_is_refused(tmp_path):
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.add(inspection("array"))
+    writer.add(inspection("array"))
+    with pytest.raises(InputError, match="another image"):
+        writer.add(inspection("array", seed=5))
+    with pytest.raises(InputError, match="source 'array'"):
+        save([inspection("array"), inspection("array")], tmp_path / "other")
+
+
+def test_nothing_cannot_be_saved(tmp_path):
+    with pytest.raises(InputError, match="nothing to save"):
+        save([], tmp_path / "run")
+
+
+# A full disk
+
+
+class FullDisk:
+    """Lets some bytes through, then has no space left."""
+
+    def __init__(self, stream, room):
+        self._stream, self._room = stream, room
+
+    def write(self, content):
+        if len(content) > self._room:
+            self._stream.write(content[: self._room])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._stream.write(content)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._stream.close()
+
+
+def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_written(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    writer = open_run(folder, HEADER)
+    writer.add(inspection("a.jpg"))
+    writer.finish()
+    before = contents(folder)
+    opened = Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Path,
+            "open",
+            lambda self, mode="r", *rest: (
+                FullDisk(opened(self, mode, *rest), 100)
+                if "w" in mode
+                else opened(self, mode, *rest)
+            ),
+        )
+        with pytest.raises(InputError, match="the disk is full"):
+            writer.add(inspection("b.jpg", seed=1))
+        with pytest.raises(InputError, match="the disk is full"):
+            writer.finish()
+    assert contents(folder) == before
+    same(inspection("a.jpg"), load_run(folder).inspections[0])
+
+
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(InputError, match="could not be written \\(Permission denied\\)"):
+        files.write_bytes(tmp_path / "x", b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Folders from strangers
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "run"
+    save([inspection("a.jpg")], folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "run")
+
+
+def record_of(folder):
+    return folder / "records" / f"{file_name('a.jpg')}.json"
+
+
+def changed(path, **values):
+    content = json.loads(path.read_text())
+    content.update(values)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": NaN}', "[" * 100_000])
+def test_a_damaged_manifest_is_one_sentence(folder, text):
+    (folder / "run.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_run(folder)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        load_run(tmp_path)
+
+
+def test_another_layout_is_refused(folder):
+    changed(folder / "run.json", format=99)
+    with pytest.raises(InputError, match="layout 99"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_size": [10**9, 10**9]},
+        {"image_size": [0, 3]},
+        {"image_size": "xy"},
+        {"detections": {}},
+        {"detections": [{"box": [0, 0, 1]}]},
+        {"detections": [7]},
+        {"source": 3},
+    ],
+)
+def test_a_damaged_record_is_one_sentence(folder, change):
+    changed(record_of(folder), **change)
+    with pytest.raises(InputError, match="damaged"):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("label", 99),
+        ("label", 10**30),
+        ("score", 7.0),
+        ("score", "0.5"),
+        ("box", [3, 3, 1, 1]),
+        ("verdict", {"level": "SURE", "reasons": [], "unmeasured": []}),
+        ("evidence", {"inside": True}),
+        ("target", {"label": -1}),
+    ],
+)
+def test_an_impossible_detection_is_one_sentence(folder, key, value):
+    rows = json.loads(record_of(folder).read_text())["detections"]
+    rows[0][key] = value
+    changed(record_of(folder), detections=rows)
+    with pytest.raises(InputError, match="damaged"):
+        load_run(folder)
+
+
+def test_names_inside_a_record_open_no_files(folder):
+    changed(record_of(folder), name="../../secret", maps="../../secret.npz")
+    same(inspection("a.jpg"), load_run(folder).inspections[0])
+
+
+def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
+    target = folder / "maps" / f"{file_name('a.jpg')}.npz"
+    target.rename(tmp_path / "elsewhere.npz")
+    target.symlink_to(tmp_path / "elsewhere.npz")
+    with pytest.raises(InputError, match="leads out of the run folder"):
+        load_run(folder).inspections[0]
+
+
+def test_pickled_maps_are_refused(folder):
+    path = folder / "maps" / f"{file_name('a.jpg')}.npz"
+    np.savez(path, maps=np.array([{"run": "me"}], object), scales=np.ones(2, np.float32))
+    with pytest.raises(InputError, match="damaged"):
+        load_run(folder).inspections[0]
+
+
+def test_maps_that_unpack_to_more_than_announced_are_refused_unread(folder, monkeypatch):
+    path = folder / "maps" / f"{file_name('a.jpg')}.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("maps.npy", b"\0" * 10_000_000)
+        archive.writestr("scales.npy", b"")
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="other maps than"):
+        load_run(folder).inspections[0]
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200, 5000])
+def test_cut_maps_and_pictures_are_one_sentence(folder, keep):
+    for path in (*(folder / "maps").iterdir(), *(folder / "views").glob("*.clean.png")):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:keep])
+        with pytest.raises(InputError, match="damaged"):
+            load_run(folder).inspections[0]
+        path.write_bytes(whole)
+
+
+def test_a_missing_map_is_one_sentence(folder):
+    (folder / "maps" / f"{file_name('a.jpg')}.npz").unlink()
+    with pytest.raises(InputError, match="No such file"):
+        load_run(folder).inspections[0]
+
+
+def test_levels_survive(tmp_path):
+    levels = [Level.TRUSTED, Level.UNCERTAIN, Level.UNTRUSTED]
+    save([inspection(f"{one}.jpg", level=one) for one in levels], tmp_path / "run")
+    read = {one.source: one.verdicts[0].level for one in load_run(tmp_path / "run").records}
+    assert read == {f"{one}.jpg": one for one in levels}
+
+
+def test_an_inspection_of_another_detector_is_refused(tmp_path):
+    other = Header(DETECTOR, NAMES, "input_x_gradient", {})
+    with pytest.raises(InputError, match="explained by"):
+        open_run(tmp_path / "run", other).add(inspection())
+
+
+def test_the_manifest_is_the_last_thing_written(tmp_path, monkeypatch):
+    order = []
+    replace = Path.replace
+
+    def noted(self, target):
+        order.append(Path(target).name)
+        return replace(self, target)
+
+    writer = open_run(tmp_path / "run", HEADER)
+    monkeypatch.setattr(Path, "replace", noted)
+    writer.add(inspection("a.jpg"))
+    assert order[-1] == f"{file_name('a.jpg')}.json"
+    writer.finish()
+    assert order[-1] == run.MANIFEST
