@@ -196,7 +196,7 @@ def _build(found: Entry) -> nn.Module:
     layout = json.loads(json.dumps(dict(found.architecture)))
     _check_layout(layout, found.name, modules)
     try:
-        with quiet(), torch.random.fork_rng(devices=[]):
+        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             network: nn.Module = DetectionModel(layout, ch=3, nc=len(found.classes), verbose=False)
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         raise WeightsError(

@@ -7,15 +7,12 @@ reads the rest.
 """
 
 import hashlib
-import io
 import logging
 import os
 import pickle
-import pickletools
 import re
 import shutil
 import struct
-import tarfile
 import tempfile
 import warnings
 import zipfile
@@ -27,14 +24,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from xai_detect.detectors.pickles import inspect_pickles, refusal
 from xai_detect.errors import WeightsError
 
-KNOWN_PACKAGES = frozenset({"torch", "torchvision", "ultralytics", "numpy", "pathlib"})
-KNOWN_NAMES = frozenset(
-    {"collections.OrderedDict", "_codecs.encode"}
-    | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "getattr")}
-)
-"""What the library's loader may accept; it looks at each name more closely than this list."""
+BEFORE_ZIP = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
+"""How torch's files began before they were zip archives."""
 
 HEADS = ("Detect", "v10Detect", "RTDETRDecoder")
 DEFAULT_SIDE = 640
@@ -101,10 +95,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         WeightsError: If the file is empty, damaged, wants to run code, or holds no detector.
     """
-    _inspect(path)
+    inspect_pickles(path)
     content = _restricted(path)
-    if not isinstance(content, dict):
-        raise WeightsError(f"{path.name} is not an ultralytics checkpoint; expected a dictionary")
     network = content.get("ema") or content.get("model")
     if not isinstance(network, nn.Module):
         what = "only a table of weights" if _is_state(content) else "no network"
@@ -177,8 +169,14 @@ def _restricted(path: Path) -> Any:
             return torch_safe_load(str(file), safe_only=True)[0]
     except UNREADABLE as error:
         refused = _refused(error)
-        if refused:
-            raise WeightsError(_refusal(path, refused)) from error
+        if refused and not refused.startswith(("ultralytics.", "torch.nn.")):
+            raise WeightsError(refusal(path, refused)) from error
+        with path.open("rb") as old:
+            if old.read(len(BEFORE_ZIP)) == BEFORE_ZIP:
+                raise WeightsError(
+                    f"{path.name} is in torch's format from before 1.6, which cannot be read "
+                    "restricted; save it again with a newer torch"
+                ) from error
         raise WeightsError(
             f"{path.name} is damaged or not an ultralytics checkpoint; copy or export it again"
         ) from error
@@ -203,82 +201,6 @@ def _refused(error: BaseException | None) -> str:
             return found[1] or found[2]
         error = error.__cause__ or error.__context__
     return ""
-
-
-def _refusal(path: Path, wanted: str) -> str:
-    if wanted.startswith("models."):
-        return (
-            f"{path.name} comes from the older YOLOv5 repository ({wanted}), which this program "
-            "does not run; use a 'u' model such as yolov5nu.pt"
-        )
-    return (
-        f"{path.name} wants to run {wanted}; a checkpoint is data and must not run code, "
-        "so it was refused: get the weights from a source you trust"
-    )
-
-
-def _inspect(path: Path) -> None:
-    """Look at the container and its opcodes; nothing is run."""
-    if path.stat().st_size == 0:
-        raise WeightsError(f"{path.name} is empty (0 bytes); copy it again")
-    with path.open("rb") as file:
-        zipped = file.read(4) == b"PK\x03\x04"
-    if zipped:
-        pickles = _zipped_pickles(path)
-    elif tarfile.is_tarfile(path):
-        raise WeightsError(
-            f"{path.name} is a tar archive of torch before 0.4; save it again with a newer torch"
-        )
-    else:
-        pickles = [path.read_bytes()]
-    for content in pickles:
-        for name in imported_names(content):
-            if name not in KNOWN_NAMES and name.partition(".")[0] not in KNOWN_PACKAGES:
-                raise WeightsError(_refusal(path, name))
-
-
-def _zipped_pickles(path: Path) -> list[bytes]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if any(Path(name).name == "constants.pkl" for name in names):
-                raise WeightsError(
-                    f"{path.name} is a TorchScript program; expected the .pt weights it was made of"
-                )
-            return [archive.read(name) for name in names if name.endswith(".pkl")]
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise WeightsError(f"{path.name} is damaged or cut short; copy it again") from error
-
-
-def imported_names(content: bytes) -> list[str]:
-    """The ``module.name`` of everything one or more pickles in a row would import, unexecuted."""
-    stream, names = io.BytesIO(content), list[str]()
-    try:
-        while stream.tell() < len(content):
-            names += _imported(stream)
-    except (ValueError, UnicodeDecodeError, EOFError, struct.error, LookupError):
-        pass  # raw tensor bytes, or damage, which the loader reports
-    return names
-
-
-def _imported(stream: io.BytesIO) -> Iterator[str]:
-    """Follow strings and the memo closely enough to resolve what an opcode would import."""
-    strings: list[str] = []
-    memo: dict[int, str] = {}
-    for opcode, argument, _ in pickletools.genops(stream):
-        match opcode.name:
-            case "GLOBAL" | "INST":
-                yield str(argument).replace(" ", ".")
-            case "STACK_GLOBAL":
-                yield ".".join(strings[-2:])
-            case "MEMOIZE":
-                memo[len(memo)] = strings[-1] if strings else ""
-            case "PUT" | "BINPUT" | "LONG_BINPUT" if argument is not None:
-                memo[int(argument)] = strings[-1] if strings else ""
-            case "GET" | "BINGET" | "LONG_BINGET" if argument is not None:
-                strings.append(memo.get(int(argument), ""))
-            case _ if isinstance(argument, str):
-                strings.append(argument)
 
 
 def _is_state(content: dict[Any, Any]) -> bool:
