@@ -62,7 +62,9 @@ class Frame:
             spare = (spare[0] % stride, spare[1] % stride)
         top, left = round(spare[0] / 2 - 0.1), round(spare[1] / 2 - 0.1)
         input_size = (content[0] + spare[0], content[1] + spare[1])
-        return cls(image_size, input_size, content, (scale, scale), top, left, fill, True)
+        # Each side was rounded to whole pixels, so each has its own scale.
+        scales = (content[0] / height, content[1] / width)
+        return cls(image_size, input_size, content, scales, top, left, fill, True)
 
     @classmethod
     def stretch(cls, image_size: Size, input_size: Size) -> "Frame":
