@@ -12,8 +12,8 @@ from PIL import Image
 from xai_detect.errors import InputError
 from xai_detect.output.pixels import read_png
 
-_TIERS = ((90_000, 1500, 82), (45_000, 1200, 78), (25_000, 960, 72), (0, 760, 64))
-"""Bytes a picture may have on average, and the width and WebP quality that meet it."""
+_GRADES = ((1500, 82), (1200, 76), (960, 70), (760, 62), (640, 52), (520, 42))
+"""Longer side in pixels and WebP quality, from the best to the smallest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Picture:
 
 
 class Album:
-    """Embeds pictures one after the other until the space is used up.
+    """Embeds pictures one after the other, each as good as the space for the rest allows.
 
     Args:
         bytes_: Most characters that all data URIs together may take.
@@ -41,36 +41,41 @@ class Album:
 
     def __init__(self, bytes_: int, count: int) -> None:
         self._left = bytes_
-        allowance = bytes_ * 3 // 4 // max(count, 1)
-        self._width, self._quality = next(
-            (width, quality) for least, width, quality in _TIERS if allowance >= least
-        )
+        self._expected = count
+        self._grade = 0
 
     def embed(self, path: Path, *, skip_rows: int = 0) -> Picture | None:
-        """The picture as WebP; None if it is missing, damaged, or the space is used up.
+        """The picture as WebP; None if it is missing, damaged, or does not fit any more.
 
         Args:
             path: A PNG of the run.
             skip_rows: Rows to leave out at the top.
         """
-        if self._left <= 0:
-            return None
+        fair = min(1.2 * self._left / max(self._expected, 1), self._left)
+        self._expected -= 1
         try:
             array = read_png(path)[skip_rows:]
         except InputError:
             return None
         if array.dtype == np.uint16:
             array = (array >> 8).astype(np.uint8)
-        uri, size = self._encoded(array)
-        self._left -= len(uri)
-        return Picture(uri, *size) if self._left >= 0 else None
+        for grade in range(max(self._grade - 1, 0), len(_GRADES)):
+            self._grade = grade
+            picture = _encoded(array, *_GRADES[grade])
+            if len(picture.uri) <= fair:
+                break
+        if len(picture.uri) > self._left:
+            return None
+        self._left -= len(picture.uri)
+        return picture
 
-    def _encoded(self, array: np.ndarray) -> tuple[str, tuple[int, int]]:
-        height, width = array.shape[:2]
-        scale = min(self._width / max(width, height), 1.0)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-        stream = io.BytesIO()
-        Image.fromarray(small).save(stream, "webp", quality=self._quality, method=2)
-        content = base64.b64encode(stream.getvalue()).decode()
-        return f"data:image/webp;base64,{content}", size
+
+def _encoded(array: np.ndarray, side: int, quality: int) -> Picture:
+    height, width = array.shape[:2]
+    scale = min(side / max(width, height), 1.0)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
+    stream = io.BytesIO()
+    Image.fromarray(small).save(stream, "webp", quality=quality, method=2)
+    content = base64.b64encode(stream.getvalue()).decode()
+    return Picture(f"data:image/webp;base64,{content}", *size)

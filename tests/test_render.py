@@ -1,0 +1,243 @@
+"""Pictures say what was measured: outlines by hand, colours untouched, one scale of heat."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import NAMES, inspection, spot, verdict
+
+from xai_detect.output import contours, drawing, panels, render
+from xai_detect.output.states import RELIABILITY_CHECKS, STATES, map_refusal, state_of, tally
+from xai_detect.types import Level
+
+SIZE = (40, 60)
+
+
+def slow_threshold(density, share):
+    """Take pixels from the largest down until the share is reached."""
+    held = 0.0
+    for value in sorted(density.ravel().tolist(), reverse=True):
+        held += value
+        if held >= share * density.sum(dtype=np.float64):
+            return value
+    raise AssertionError
+
+
+# Contours
+
+
+def test_the_smallest_region_by_hand():
+    density = np.array([[8, 4], [3, 1]], np.float32)
+    assert contours.threshold(density, 0.5) == 8
+    assert contours.threshold(density, 0.6) == 4
+    assert contours.threshold(density, 0.8) == 3
+
+
+@given(seed=st.integers(0, 999), share=st.sampled_from([0.5, 0.8, 0.95]))
+def test_the_threshold_agrees_with_a_slow_loop_and_holds_its_share(seed, share):
+    density = np.random.default_rng(seed).random((6, 7)).astype(np.float32)
+    level = contours.threshold(density, share)
+    assert level == pytest.approx(slow_threshold(density, share))
+    held = density[density >= level].sum() / density.sum()
+    assert held >= share - 1e-6
+
+
+def test_nothing_positive_has_no_region():
+    for heatmap in (torch.zeros(SIZE), -torch.ones(SIZE)):
+        shares = contours.positive(heatmap)
+        assert shares.sum() == 0
+        level = contours.threshold(contours.smoothed(shares), 0.5)
+        assert math.isinf(level)
+        assert not contours.region(shares, shares, level).any()
+
+
+def test_smoothing_keeps_the_evidence():
+    shares = contours.positive(spot(SIZE, 20, 30))
+    assert shares.sum() == pytest.approx(1)
+    assert contours.smoothed(shares).sum() == pytest.approx(1, abs=1e-3)
+
+
+def test_crumbs_are_left_out():
+    heatmap = spot(SIZE, 5, 5, side=10)
+    heatmap[35, 55] = 0.5  # 0.5 of 100.5: under one in a hundred
+    shares = contours.positive(heatmap)
+    region = contours.region(shares, shares, 1e-6)
+    assert region[10, 10]
+    assert not region[35, 55]
+
+
+def test_parts_outside_by_hand():
+    box = (10.0, 10.0, 20.0, 20.0)  # grown by 8 pixels: 2 to 28
+    heatmap = spot(SIZE, 12, 12, side=4) + spot(SIZE, 30, 40, side=2) + spot(SIZE, 5, 50, side=2)
+    heatmap[5, 50] = 5.0
+    shares = contours.positive(heatmap)
+    first, second = contours.parts_outside(shares, shares > 0, box)
+    assert first.share == pytest.approx(8 / 28)
+    assert first.top == (51.0, 5.5)
+    assert second.share == pytest.approx(4 / 28)
+    assert contours.parts_outside(shares, shares > 0, (0.0, 0.0, 60.0, 40.0)) == []
+
+
+def test_evidence_in_the_ring_is_not_outside():
+    shares = contours.positive(spot(SIZE, 22, 22))
+    assert contours.parts_outside(shares, shares > 0, (10.0, 10.0, 20.0, 20.0)) == []
+
+
+# Heat
+
+
+def test_heat_has_one_scale_for_all_images():
+    lift = np.array([0.0, 1.0, 10.0, 100.0, 1e6])
+    assert panels.heat_value(lift).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+    density = np.full((4, 5), 1 / 20, np.float32)
+    assert contours.lift(density, density.size) == pytest.approx(1)  # an even spread is chance
+
+
+def test_an_even_map_shows_no_heat_and_a_refused_one_neither():
+    even = inspection(rows=1, heatmaps=[torch.ones(SIZE)])
+    empty = inspection(rows=1, heatmaps=[torch.zeros(SIZE)])
+    window = panels.whole(SIZE)
+    one, other = (panels.heat(panels.scene(each, 0), window) for each in (even, empty))
+    assert np.array_equal(one, other)
+    assert (one[..., 0] == one[..., 1]).all()  # grey
+
+
+def test_heat_never_touches_the_original():
+    strong = inspection(rows=1, heatmaps=[spot(SIZE, 20, 40, value=9.0)])
+    weak = inspection(rows=1, heatmaps=[-torch.ones(SIZE)])
+    window = panels.whole(SIZE)
+    drawn = panels.outlined(panels.scene(strong, 0), window, tags=False)
+    plain = panels.outlined(panels.scene(weak, 0), window)
+    changed = (drawn != plain).any(axis=2)
+    assert changed.any()
+    palette = drawn[changed].astype(int)
+    clean = window.cut(panels.as_bytes(strong.image))[changed].astype(int)
+    inked = np.abs(palette - clean).max(axis=1) > 0
+    assert changed.mean() < 0.2  # lines, no fill
+    assert inked.all()
+
+
+def test_evidence_outside_is_fuchsia_and_evidence_inside_white():
+    fuchsia = np.array([255, 0, 255])
+    window = panels.whole(SIZE)
+    grey = torch.full((3, *SIZE), 0.4)
+    for column, expected in ((5, False), (50, True)):
+        heatmaps = [spot(SIZE, 15, column, side=4)]
+        one = inspection(rows=1, heatmaps=heatmaps, image=grey)
+        canvas = panels.outlined(panels.scene(one, 0), window, tags=False)
+        assert (canvas == fuchsia).all(axis=2).any() == expected
+
+
+@pytest.mark.parametrize("check", sorted(RELIABILITY_CHECKS))
+def test_a_map_that_failed_its_own_check_is_not_drawn(check):
+    heatmaps = [spot(SIZE, 15, 50)]
+    refused = inspection(rows=1, heatmaps=heatmaps, level=Level.UNCERTAIN, check=check)
+    nothing = inspection(rows=1, heatmaps=[torch.zeros(SIZE)], level=Level.UNCERTAIN, check=check)
+    assert map_refusal(refused.verdicts[0]) is not None
+    assert np.array_equal(render.view(refused, 0), render.view(nothing, 0))
+
+
+def test_other_maps_are_drawn_whatever_the_verdict():
+    for level in Level:
+        assert map_refusal(verdict(level)) is None
+    assert map_refusal(verdict(Level.UNTRUSTED, "map_empty")) is None
+
+
+# States
+
+
+def contrast(colour):
+    parts = [one / 255 for one in colour]
+    red, green, blue = (
+        one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts
+    )
+    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+
+
+def test_the_three_states_differ_in_shape_and_word_and_can_be_read():
+    assert len({one.mark for one in STATES.values()}) == len(STATES) == 3
+    assert len({one.word for one in STATES.values()}) == 3
+    assert all(contrast(one.colour) >= 4.5 for one in STATES.values())
+
+
+def test_a_class_that_is_not_claimed_does_not_rely_on_surroundings():
+    assert state_of(verdict(Level.UNTRUSTED)).word == "relies on surroundings"
+    assert state_of(verdict(Level.UNTRUSTED, "claim")).word == "not supported"
+
+
+def test_the_tally_is_urgent_first_and_leaves_out_what_does_not_occur():
+    found = tally([verdict(Level.TRUSTED), verdict(Level.UNTRUSTED), verdict(Level.TRUSTED)])
+    assert [(state.word, count) for state, count in found] == [
+        ("relies on surroundings", 1),
+        ("supported", 2),
+    ]
+
+
+# Pictures of any size
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (20, 20), (640, 640), (30, 2400)])
+def test_images_of_any_size_can_be_drawn(size):
+    one = inspection(rows=1, size=size, heatmaps=[torch.rand(size)])
+    picture = render.view(one, 0)
+    assert picture.dtype == np.uint8
+    assert max(picture.shape) < 4000
+    assert render.overview(one).shape[2] == 3
+    assert render.body(picture).shape[0] == picture.shape[0] - render.CAPTION
+
+
+def test_small_images_are_enlarged_and_large_ones_reduced():
+    assert panels.whole((32, 64)).scale == 10
+    assert panels.whole((640, 480)).scale == 1
+    assert panels.whole((800, 900)).scale == 1
+    assert panels.whole((2000, 4000)).scale == 0.25
+
+
+def test_a_close_up_is_given_to_small_boxes_only_and_stays_in_the_image():
+    assert panels.close_up((10.0, 10.0, 400.0, 400.0), (640, 640)) is None
+    window = panels.close_up((630.0, 0.0, 640.0, 12.0), (640, 640))
+    assert (window.left, window.top, window.right, window.bottom) == (604, 0, 640, 36)
+    x1, y1, x2, y2 = window.box((630.0, 0.0, 640.0, 12.0))
+    assert (x2 - x1) / (y2 - y1) == pytest.approx(10 / 12)
+
+
+def test_an_image_without_detections_has_an_overview():
+    assert render.overview(inspection(rows=0)).size
+
+
+@pytest.mark.parametrize("box", [(5.0, 5.0, 5.0, 5.0), (-50.0, -9.0, 200.0, 90.0)])
+def test_boxes_without_area_or_beyond_the_image_can_be_drawn(box):
+    canvas = np.zeros((40, 60, 3), np.uint8)
+    drawing.brackets(canvas, box)
+
+
+def test_names_that_are_long_or_strange_fit():
+    text = drawing.shortened("giraffe\n\x00" * 40, 100, 13)
+    assert "…" in text
+    assert "\n" not in text
+    assert drawing.text_width(text, 13) <= 100
+    assert drawing.shortened("zebra", 100, 13) == "zebra"
+    assert drawing.shortened("zebra", 3, 13) == "…"
+
+
+def test_tags_keep_clear_of_each_other():
+    canvas = np.zeros((200, 300, 3), np.uint8)
+    tags = drawing.Tags(canvas)
+    for _ in range(4):
+        tags.put((100, 100), NAMES[0], core=drawing.WHITE)
+    boxes = tags._taken
+    for place, one in enumerate(boxes):
+        for other in boxes[:place]:
+            apart = one[2] <= other[0] or other[2] <= one[0]
+            assert apart or one[3] <= other[1] or other[3] <= one[1]
+
+
+def test_drawing_changes_nothing_it_was_given():
+    one = inspection()
+    before = one.image.clone(), one.explanations[0].heatmap.clone()
+    render.view(one, 0)
+    assert torch.equal(one.image, before[0])
+    assert torch.equal(one.explanations[0].heatmap, before[1])
