@@ -32,9 +32,9 @@ def load_image(source: str | Path | np.ndarray | Tensor | Image.Image) -> Float[
             has another shape, type or range.
     """
     if isinstance(source, Tensor):
-        return _checked(source.detach().to("cpu", torch.float32), "tensor")
+        return _checked(source.detach().to("cpu", torch.float32, copy=True), "the tensor")
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _from_array(source, "the array")
     if isinstance(source, Image.Image):
         return _from_pil(source, "the PIL image")
     return _from_file(Path(source))
@@ -76,21 +76,30 @@ def _from_pil(image: Image.Image, name: str) -> Tensor:
         )
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_array(np.asarray(image).astype(np.uint16))
+        return _from_array(_sixteen_bit(np.asarray(image), name), name)
     if image.mode == "F":
-        return _from_array(np.asarray(image))
+        return _from_array(np.asarray(image), name)
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return _from_array(np.asarray(image.convert("RGB")))
+    return _from_array(np.asarray(image.convert("RGB")), name)
 
 
-def _from_array(array: np.ndarray) -> Tensor:
+def _sixteen_bit(array: np.ndarray, name: str) -> np.ndarray:
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 65535:
+        raise InputError(
+            f"{name} holds values from {low} to {high}; expected at most 16 bits, 0 to 65535"
+        )
+    return array.astype(np.uint16)
+
+
+def _from_array(array: np.ndarray, name: str) -> Tensor:
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.ndim != 3 or array.shape[2] not in (3, 4):
         raise InputError(
-            f"an array of shape {array.shape} is no image; "
+            f"{name} has the shape {array.shape} and is no image; "
             "expected (H, W), (H, W, 3) or (H, W, 4), in RGB order"
         )
     if array.dtype == np.uint8:
@@ -101,24 +110,25 @@ def _from_array(array: np.ndarray) -> Tensor:
         values = array.astype(np.float32)
     else:
         raise InputError(
-            f"an array of {array.dtype} is no image; expected uint8, uint16 or float in [0, 1]"
+            f"{name} is of {array.dtype} and no image; expected uint8, uint16 or float in [0, 1]"
         )
     if values.shape[2] == 4:
         values = values[:, :, :3] * values[:, :, 3:] + (1 - values[:, :, 3:])
-    return _checked(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))), "array")
+    return _checked(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))), name)
 
 
-def _checked(image: Tensor, kind: str) -> Tensor:
+def _checked(image: Tensor, name: str) -> Tensor:
     if image.ndim != 3 or image.shape[0] != 3 or image.numel() == 0:
         raise InputError(
-            f"a {kind} of shape {tuple(image.shape)} is no image; expected (3, H, W), not empty"
+            f"{name} has the shape {tuple(image.shape)} and is no image; "
+            "expected (3, H, W), not empty"
         )
     if not image.isfinite().all():
-        raise InputError(f"the {kind} holds a value that is not finite")
+        raise InputError(f"{name} holds a value that is not finite")
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
         raise InputError(
-            f"the {kind} holds values from {low:g} to {high:g}; expected [0, 1]: "
+            f"{name} holds values from {low:g} to {high:g}; expected [0, 1]: "
             "divide 8-bit values by 255"
         )
     return image
