@@ -72,7 +72,7 @@ class ParchGrad:
             ``other_class``, drawn at random.
         seed: Of the control.
         baseline: What the image is compared with; see ``baseline_image``.
-        steps: Steps of integrated gradients, all equal. The split is made once, at the image.
+        steps: Steps of integrated gradients, none cut again. The split is made once, at the image.
     """
 
     name: ClassVar[str] = "parchgrad"
@@ -127,6 +127,13 @@ class ParchGrad:
             Attribution(one.heatmap, {**one.measured, **_record(choice)})
             for one, choice in zip(found, choices, strict=True)
         ]
+
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """One forward pass more for ``ins``; two per step of integrated gradients."""
+        watched = 1.0 if self.mode == "ins" else 0.0
+        if self.under == "integrated_gradients":
+            return watched + 2.0 * self.steps + 1.0, float(self.steps * targets)
+        return watched + 1.0, float(targets)
 
     def _attribute(
         self, probe: Probe, frame: Frame, image: Tensor, detector: WhiteBoxDetector

@@ -27,7 +27,7 @@ MOST_VALUES = 5000
 DRAWS = 20
 """Places tried for a background box before it is left out."""
 
-LabelledImage = tuple[Float[Tensor, "3 h w"], Float[Tensor, "n 4"], Integer[Tensor, "n"]]
+LabelledImage = tuple[Float[Tensor, "3 _ _"], Float[Tensor, "_ 4"], Integer[Tensor, "_"]]
 """RGB in [0, 1], boxes in image pixels, and each box's index into the detector's class names; a
 label of -1 marks a region of unknown content, which is neither sampled nor used as background."""
 

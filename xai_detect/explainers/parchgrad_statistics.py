@@ -7,6 +7,7 @@ of a channel is its mean activation over a box's cells.
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def save_statistics(statistics: Statistics, path: str | Path) -> None:
         temporary.write_bytes(safetensors.numpy.save(arrays, header))
         temporary.replace(place)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise InputError(f"{place} cannot be written ({error.strerror or error})") from error
 
 
