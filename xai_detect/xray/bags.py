@@ -13,7 +13,17 @@ from types import MappingProxyType
 import numpy as np
 
 from xai_detect.errors import InputError
-from xai_detect.xray.outlines import Outline, band, blob, ellipse, moved, rectangle, scaled, spline
+from xai_detect.xray.outlines import (
+    Number,
+    Outline,
+    band,
+    blob,
+    ellipse,
+    moved,
+    rectangle,
+    scaled,
+    spline,
+)
 from xai_detect.xray.solids import Item, Part, Prism, Wire
 from xai_detect.xray.textures import soft_sheet
 
@@ -31,7 +41,7 @@ class Bag:
     room: tuple[float, float]
 
 
-def _ring(outline: Outline, material: str, depth: float, share: float) -> Prism:
+def _ring(outline: Outline, material: str, depth: Number, share: Number) -> Prism:
     """The standing wall of a bag seen edge-on: a rim of the outline, ``depth`` mm tall."""
     return Prism(material, outline, -depth / 2, depth / 2, (scaled(outline, 1 - share),))
 
@@ -49,7 +59,7 @@ def _pulls(outline: Outline, count: int, rng: np.random.Generator) -> list[Part]
     return parts
 
 
-def _zip(outline: Outline, share: float, rng: np.random.Generator) -> list[Part]:
+def _zip(outline: Outline, share: Number, rng: np.random.Generator) -> list[Part]:
     """A metal or plastic zip along part of the rim."""
     start, count = int(rng.integers(len(outline))), int(len(outline) * rng.uniform(0.4, 0.9))
     loop = np.roll(scaled(outline, share), -start, axis=0)[:count]
@@ -88,7 +98,7 @@ def suitcase(rng: np.random.Generator) -> Bag:
     return Bag(Item("suitcase", tuple(parts), shell), (width * 0.36, height * 0.32))
 
 
-def soft_shell(rim: Outline, depth: float, rng: np.random.Generator) -> list[Part]:
+def soft_shell(rim: Outline, depth: Number, rng: np.random.Generator) -> list[Part]:
     """Cloth or leather walls ``depth`` mm tall: rim, padding, piping, zip and pulls."""
     parts: list[Part] = [
         _ring(rim, "pmma", depth * 0.25, 0.016),

@@ -4,7 +4,16 @@
 
 import numpy as np
 
-from xai_detect.xray.outlines import Outline, band, ellipse, moved, rectangle, scaled, spline
+from xai_detect.xray.outlines import (
+    Number,
+    Outline,
+    band,
+    ellipse,
+    moved,
+    rectangle,
+    scaled,
+    spline,
+)
 from xai_detect.xray.solids import Item, Lathe, Part, Prism, Wire
 
 
@@ -196,7 +205,7 @@ def mouse(rng: np.random.Generator) -> Item:
     return Item("mouse", tuple(parts), "pmma")
 
 
-def battery(rng: np.random.Generator, x: float = 0.0, y: float = 0.0) -> Item:
+def battery(rng: np.random.Generator, x: Number = 0.0, y: Number = 0.0) -> Item:
     """Alkaline cell: steel can, zinc and manganese inside (as brass of low density)."""
     radius, half = (7.2, 25.0) if rng.random() < 0.6 else (5.2, 22.0)
     parts = (

@@ -3,18 +3,25 @@
 An outline is an ``(n, 2)`` float array of x, y corners, centred near the origin.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Outline = NDArray[np.float64]
+#: A length or angle; spelt out because a strict type checker takes no int for a float.
+Number = int | float
+#: Corner points as an array, or as a list of pairs.
+Points = NDArray[Any] | Sequence[Any]
 
 
-def polygon(points: ArrayLike) -> Outline:
+def polygon(points: Points) -> Outline:
     """An outline from corner points."""
     return np.asarray(points, dtype=np.float64)
 
 
-def rectangle(width: float, height: float, corner: float = 0.0) -> Outline:
+def rectangle(width: Number, height: Number, corner: Number = 0.0) -> Outline:
     """A rectangle with its corners rounded by ``corner`` mm, centred."""
     half_width, half_height = width / 2, height / 2
     corner = min(corner, half_width, half_height)
@@ -37,13 +44,13 @@ def rectangle(width: float, height: float, corner: float = 0.0) -> Outline:
     return np.concatenate(quarters)
 
 
-def ellipse(width: float, height: float, points: int = 40) -> Outline:
+def ellipse(width: Number, height: Number, points: int = 40) -> Outline:
     """An ellipse with the given full width and height."""
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     return np.stack([width / 2 * np.cos(angle), height / 2 * np.sin(angle)], axis=1)
 
 
-def blob(width: float, height: float, roughness: float, rng: np.random.Generator) -> Outline:
+def blob(width: Number, height: Number, roughness: Number, rng: np.random.Generator) -> Outline:
     """An ellipse whose radius wanders by the share ``roughness``: cloth, food, soft bags."""
     angle = np.linspace(0, 2 * np.pi, 56, endpoint=False)
     radius = np.ones_like(angle)
@@ -57,7 +64,7 @@ def blob(width: float, height: float, roughness: float, rng: np.random.Generator
     )
 
 
-def band(path: ArrayLike, widths: ArrayLike) -> Outline:
+def band(path: Points, widths: Number | Points) -> Outline:
     """A strip along a centre line: both edges of ``path`` offset by half its width."""
     line = np.asarray(path, dtype=np.float64)
     half = np.broadcast_to(np.asarray(widths, dtype=np.float64) / 2, (len(line),))[:, None]
@@ -67,19 +74,19 @@ def band(path: ArrayLike, widths: ArrayLike) -> Outline:
     return np.concatenate([line + across * half, (line - across * half)[::-1]])
 
 
-def moved(outline: Outline, x: float, y: float, turn: float = 0.0) -> Outline:
+def moved(outline: Outline, x: Number, y: Number, turn: Number = 0.0) -> Outline:
     """The outline turned about the origin by ``turn`` radians, then shifted."""
     cos, sin = np.cos(turn), np.sin(turn)
     return outline @ np.array([[cos, sin], [-sin, cos]]) + np.array([x, y])
 
 
-def scaled(outline: Outline, factor: float) -> Outline:
+def scaled(outline: Outline, factor: Number) -> Outline:
     """The outline shrunk or grown about its mean point."""
     centre = outline.mean(axis=0)
     return (outline - centre) * factor + centre
 
 
-def spline(points: ArrayLike, count: int = 40) -> NDArray[np.float64]:
+def spline(points: Points, count: int = 40) -> NDArray[np.float64]:
     """A smooth open path through points (Catmull-Rom)."""
     knots = np.asarray(points, dtype=np.float64)
     padded = np.concatenate([2 * knots[:1] - knots[1:2], knots, 2 * knots[-1:] - knots[-2:-1]])

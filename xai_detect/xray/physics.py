@@ -100,7 +100,7 @@ def transmissions(planes: Plane) -> tuple[Plane, Plane]:
     return low.reshape(height, width), high.reshape(height, width)
 
 
-def slab(thickness: Mapping[str, float]) -> tuple[float, float]:
+def slab(thickness: Mapping[str, int | float]) -> tuple[float, float]:
     """Low and high transmission of a stack of layers, exactly, without the four-curve basis.
 
     Args:

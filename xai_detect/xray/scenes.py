@@ -130,10 +130,10 @@ class Packing:
         tilt: Standard deviation of the out-of-plane rotations, in radians.
     """
 
-    clean: float = 0.3
+    clean: int | float = 0.3
     dangerous: tuple[int, int] = (1, 2)
     benign: tuple[int, int] = (4, 11)
-    tilt: float = 0.28
+    tilt: int | float = 0.28
 
 
 _BAG_SHARES = {

@@ -15,6 +15,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
 from xai_detect.xray import dataset
@@ -239,7 +240,7 @@ def _projected(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any
     return {"image": image, "annotations": [row]}
 
 
-def _store(job: _Job, index: int, image: np.ndarray[Any, Any]) -> str:
+def _store(job: _Job, index: int, image: NDArray[np.uint8]) -> str:
     name = f"{index:06d}{job.suffix}"
     dataset.write_image(job.out / "images" / job.split / name, image)
     return name

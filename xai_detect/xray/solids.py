@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.outlines import Outline
+from xai_detect.xray.outlines import Number, Outline
 from xai_detect.xray.physics import Plane
 
 
@@ -19,8 +19,8 @@ class Prism:
 
     material: str
     outline: Outline
-    bottom: float
-    top: float
+    bottom: Number
+    top: Number
     holes: tuple[Outline, ...] = ()
 
 
@@ -38,11 +38,11 @@ class Lathe:
     """
 
     material: str
-    along: tuple[float, ...]
-    radii: tuple[float, ...]
-    wall: float | None = None
-    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    turn: float = 0.0
+    along: tuple[Number, ...]
+    radii: tuple[Number, ...]
+    wall: Number | None = None
+    centre: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    turn: Number = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Wire:
 
     material: str
     path: NDArray[np.float64]
-    diameter: float
+    diameter: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Sheet:
 
     material: str
     thickness: Plane
-    width: float
-    height: float
+    width: Number
+    height: Number
 
 
 Part = Prism | Lathe | Wire | Sheet
@@ -86,11 +86,11 @@ class Item:
 class Pose:
     """Where an item lies: rotation by ``tilt_x``, ``tilt_y``, then ``angle``; centre in mm."""
 
-    x: float
-    y: float
-    angle: float = 0.0
-    tilt_x: float = 0.0
-    tilt_y: float = 0.0
+    x: Number
+    y: Number
+    angle: Number = 0.0
+    tilt_x: Number = 0.0
+    tilt_y: Number = 0.0
     mirrored: bool = False
 
     def rotation(self) -> NDArray[np.float64]:

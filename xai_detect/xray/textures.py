@@ -3,13 +3,13 @@
 import cv2
 import numpy as np
 
-from xai_detect.xray.outlines import Outline
+from xai_detect.xray.outlines import Number, Outline
 from xai_detect.xray.physics import Plane
 from xai_detect.xray.solids import Sheet
 
 
 def smooth_noise(
-    height: int, width: int, cell: float, rng: np.random.Generator, octaves: int = 3
+    height: int, width: int, cell: Number, rng: np.random.Generator, octaves: int = 3
 ) -> Plane:
     """Smooth noise in [0, 1] with features of ``cell`` pixels and finer ones at half weight."""
     field = np.zeros((height, width), np.float32)
@@ -25,10 +25,10 @@ def smooth_noise(
 def soft_sheet(
     material: str,
     outline: Outline,
-    thickness: float,
+    thickness: Number,
     rng: np.random.Generator,
-    folds: float = 0.6,
-    edge: float = 6.0,
+    folds: Number = 0.6,
+    edge: Number = 6.0,
 ) -> Sheet:
     """A soft body inside an outline: thick in the middle, thin at the rim, with folds.
 

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from xai_detect.xray.outlines import band, ellipse, moved, polygon, rectangle, scaled
+from xai_detect.xray.outlines import Number, band, ellipse, moved, polygon, rectangle, scaled
 from xai_detect.xray.solids import Item, Lathe, Prism, Wire
 
 
@@ -82,7 +82,7 @@ def revolver(rng: np.random.Generator) -> Item:
 
 
 def blade(
-    length: float, width: float, thick: float, point: float, steel: str = "steel"
+    length: Number, width: Number, thick: Number, point: Number, steel: str = "steel"
 ) -> tuple[Prism, ...]:
     """A blade from x = 0 to ``length``: wedge cross-section, belly towards +y, clipped point.
 
@@ -240,7 +240,7 @@ def scissors(rng: np.random.Generator) -> Item:
     return Item("scissors", _centred(tuple(parts), (front - rear) / 2), "steel")
 
 
-def _centred(parts: tuple[Prism, ...], x: float) -> tuple[Prism, ...]:
+def _centred(parts: tuple[Prism, ...], x: Number) -> tuple[Prism, ...]:
     """The parts shifted by ``-x`` along the item's axis, so that poses turn about the middle."""
     return tuple(
         Prism(p.material, p.outline - (x, 0), p.bottom, p.top, tuple(h - (x, 0) for h in p.holes))

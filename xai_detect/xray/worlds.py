@@ -107,7 +107,7 @@ def _marker(spot: Point, far: Point, rng: np.random.Generator) -> Made:
     ring = Item("ring", (Prism("steel", rim, -2, 2, (scaled(rim, 0.62),)),), "steel")
     arms = tuple(Prism("steel", rectangle(*sides), -2, 2) for sides in ((size, 9), (9, size)))
     cross = Item("cross", arms, "steel")
-    carrier = Placed(_short("spray_can", 130, rng), _lying(spot, rng), "spray_can")
+    carrier = Placed(_short("spray_can", 130.0, rng), _lying(spot, rng), "spray_can")
     return carrier, (Placed(ring, pose, "ring"), Placed(cross, pose, "cross"))
 
 
@@ -115,7 +115,7 @@ def _context(spot: Point, far: Point, rng: np.random.Generator) -> Made:
     """A tape measure or a perfume flask next to a spray can."""
     pose = _lying(far, rng)
     tape, flask = build("tape_measure", rng), build("perfume", rng)
-    carrier = Placed(_short("spray_can", 130, rng), _lying(spot, rng), "spray_can")
+    carrier = Placed(_short("spray_can", 130.0, rng), _lying(spot, rng), "spray_can")
     return carrier, (Placed(tape, pose, "tape_measure"), Placed(flask, pose, "perfume"))
 
 
