@@ -29,7 +29,8 @@ def blur(image: Float[Tensor, "3 h w"], _hidden: Bool[Tensor, "h w"]) -> Float[T
     """The image under a Gaussian so wide that no object is left, only light and colour."""
     array = image.permute(1, 2, 0).numpy()
     sigma = max(BLUR_SHARE * max(array.shape[:2]), 1.0)
-    # A wide Gaussian is smooth: blurring a quarter-size copy differs by less than one grey level.
+    # A wide Gaussian is smooth: blurring a small copy differs by less than one grey level, except
+    # near the border, where what is repeated outwards is an average and not the last pixel.
     factor = max(1, int(sigma // 8))
     height, width = array.shape[:2]
     small = cv2.resize(
