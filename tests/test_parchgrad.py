@@ -659,7 +659,12 @@ def test_a_torchvision_network_resizes_by_itself_and_is_followed(tmp_path):
     image[:, :, 35:] = 1  # resized to 96 x 140, padded to 96 x 160; levels at strides 4, 8, 16
     left, right = torch.tensor([[0.0, 0.0, 24.0, 48.0], [46.0, 0.0, 70.0, 48.0]]).unbind()
     found = strengths(detector, layers, image[None], torch.stack([left, right]))
-    assert not torch.allclose(found[0], found[1])
+    with torch.no_grad():
+        resized, _ = network.transform([image])
+        level = network.backbone.levels[0](network.backbone.stem(resized.tensors).tanh())[0]
+    assert level.shape[1:] == (24, 40)
+    expected = level[:, :, 23:35].clamp(min=0).mean(dim=(1, 2))
+    torch.testing.assert_close(found[1, :32], expected)
     scans = [(torch.rand(3, 48, 70), left[None], torch.tensor([n % 3])) for n in range(9)]
     save_statistics(fit(detector, scans), tmp_path / "tv")
     frame = detector.frame((48, 70))
