@@ -73,9 +73,11 @@ def expected_seconds(
         start = time.perf_counter()
         count = len(detect(detector, image, confidence))
         forward = time.perf_counter() - start
-        forwards, backwards = method.expected_passes(count)
-        per_map = forwards + BACKWARD_COST * backwards
-        spent += forward * (2 * per_map + MOST_PASSES * count)  # each map is made twice
+        passes = float(MOST_PASSES * count)
+        for one in (method, method.brief()):
+            forwards, backwards = one.expected_passes(count)
+            passes += forwards + BACKWARD_COST * backwards
+        spent += forward * passes
         seen += 1
     return spent / max(seen, 1) * len(sources)
 

@@ -4,31 +4,22 @@ Exit codes: 0 done, 1 the input was wrong, 2 usage, 3 ``--fail-on`` found one, 1
 """
 
 import json
-import math
-import shlex
 import sys
-from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import xai_detect
 from xai_detect import doctor as health
+from xai_detect import options
 from xai_detect.batch import expected_seconds, find_sources, inspect_all
-from xai_detect.detectors.load import load_detector
-from xai_detect.errors import InputError, XaiDetectError
+from xai_detect.errors import XaiDetectError
 from xai_detect.explainers.methods import METHODS, build_method
-from xai_detect.explainers.protocol import settings_of
-from xai_detect.fills import DOMAINS
 from xai_detect.output import text
-from xai_detect.output.header import Header
 from xai_detect.output.load import Run
 from xai_detect.output.run import open_run
-from xai_detect.trust.policy import DEFAULT_POLICY, Policy, read_policy
+from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
 from xai_detect.types import Level, label_of
 
 app = typer.Typer(
@@ -38,33 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Explain object detectors and say which detections the evidence supports.",
 )
-notes = Console(stderr=True, highlight=False)
-
-LONG_RUN = 30.0
-"""Seconds from which on a run's cost is told before it starts."""
-
-
-class FailOn(StrEnum):
-    """Which levels make ``inspect`` exit with 3."""
-
-    UNTRUSTED = "untrusted"
-    UNCERTAIN = "uncertain"
-
-
-Model = Annotated[
-    str, typer.Option(help="Path, name in weights/manifest.toml, torchvision/<model>, or yolo11n.")
-]
-MethodName = Annotated[str, typer.Option("--method", help="Explanation method.")]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option("--setting", help="Hyper-parameter of the method as name=value; repeatable."),
-]
-Confidence = Annotated[float, typer.Option("--conf", help="Drop detections at or below it.")]
-Overlap = Annotated[float, typer.Option("--iou", help="Suppress boxes that overlap more.")]
-Side = Annotated[int | None, typer.Option("--imgsz", help="Longest side of the input, pixels.")]
-Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:0 ...")]
-Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -79,37 +43,41 @@ def _version(
 @app.command()
 def inspect(
     source: Annotated[list[str], typer.Argument(help="Files, folders, globs or .txt lists.")],
-    model: Model = "screening",
-    method: MethodName = "integrated_gradients",
-    setting: Setting = None,
+    model: options.Model = "screening",
+    method: options.MethodName = "integrated_gradients",
+    setting: options.Setting = None,
     as_class: Annotated[
         str | None, typer.Option("--class", help="Ask every box about this class instead.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder; an unfinished one goes on.")] = Path("run"),
-    conf: Confidence = 0.25,
-    iou: Overlap = 0.7,
-    imgsz: Side = None,
-    device: Device = "cpu",
-    domain: Domain = None,
+    conf: options.Confidence = 0.25,
+    iou: options.Overlap = 0.7,
+    imgsz: options.Side = None,
+    device: options.Device = "cpu",
+    domain: options.Domain = None,
     policy: Annotated[Path | None, typer.Option(help="Limits and sentences, TOML.")] = None,
-    fail_on: Annotated[FailOn | None, typer.Option(help="Exit with 3 if there is one.")] = None,
-    as_json: AsJson = False,
+    fail_on: Annotated[
+        options.FailOn | None, typer.Option(help="Exit with 3 if there is one.")
+    ] = None,
+    as_json: options.AsJson = False,
 ) -> None:
     """Find objects, explain each, and say which detections can be trusted."""
     sources = find_sources(source)
-    detector = _load(model, domain, device, imgsz, iou)
+    detector = options.load(model, domain, device, imgsz, iou)
     if as_class is not None:
         label_of(as_class, detector.class_names)
-    chosen = build_method(method, **_settings(setting))
+    chosen = build_method(method, **options.settings(setting))
     rules = read_policy(policy) if policy else DEFAULT_POLICY
-    header = _header(detector, chosen, conf, as_class, rules)
-    run = open_run(out, header, command=_command())
+    header = options.header(detector, chosen, conf, as_class, rules)
+    run = open_run(out, header, command=options.command())
     left = [one for one in sources if str(one) not in run.done]
     if len(left) < len(sources):
-        notes.print(f"{out}: {len(sources) - len(left)} of {len(sources)} images are done already")
-    _tell_cost(expected_seconds(detector, chosen, left, conf), len(left))
+        options.notes.print(
+            f"{out}: {len(sources) - len(left)} of {len(sources)} images are done already"
+        )
+    options.tell_cost(expected_seconds(detector, chosen, left, conf), len(left))
     try:
-        with _bar("inspecting", len(sources)) as step:
+        with options.bar("inspecting", len(sources)) as step:
             inspect_all(
                 detector,
                 sources,
@@ -121,7 +89,7 @@ def inspect(
                 step=step,
             )
     except KeyboardInterrupt:
-        notes.print(f"interrupted; {out} keeps what is done: run the same command to go on")
+        options.notes.print(f"interrupted; {out} keeps what is done: run the same command to go on")
         raise typer.Exit(130) from None
     _print_run(run.finish(), {str(one) for one in sources}, as_json, fail_on)
 
@@ -129,35 +97,35 @@ def inspect(
 @app.command()
 def evaluate(
     data: Annotated[Path, typer.Argument(help="COCO JSON, YOLO data.yaml, VOC or KITTI folder.")],
-    model: Model = "screening",
+    model: options.Model = "screening",
     images: Annotated[
         Path | None, typer.Option(help="Where the images of a COCO JSON lie.")
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, val, test ... where the set has some.")
     ] = None,
-    method: MethodName = "integrated_gradients",
+    method: options.MethodName = "integrated_gradients",
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Verdicts too, or detection alone.")
     ] = True,
-    conf: Confidence = 0.25,
-    iou: Overlap = 0.7,
-    imgsz: Side = None,
-    device: Device = "cpu",
-    domain: Domain = None,
+    conf: options.Confidence = 0.25,
+    iou: options.Overlap = 0.7,
+    imgsz: options.Side = None,
+    device: options.Device = "cpu",
+    domain: options.Domain = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots.")] = None,
-    as_json: AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation import evaluate as run_evaluation
 
     dataset = read_dataset(data, images=images, split=split)
-    detector = _load(model, domain, device, imgsz, iou)
+    detector = options.load(model, domain, device, imgsz, iou)
     if explain:
         paths = [scan.path for scan in dataset.scans]
-        _tell_cost(expected_seconds(detector, build_method(method), paths, conf), len(paths))
-    with _bar("evaluating", len(dataset)) as step:
+        options.tell_cost(expected_seconds(detector, build_method(method), paths, conf), len(paths))
+    with options.bar("evaluating", len(dataset)) as step:
         result = run_evaluation(
             detector,
             dataset,
@@ -167,12 +135,79 @@ def evaluate(
             progress=lambda *_: step(),
         )
     for problem in result.problems:
-        notes.print(f"note: {problem}")
+        options.notes.print(f"note: {problem}")
     if plots is not None:
         from xai_detect.output.plots import save_plots
 
         save_plots(result, plots)
     print(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))
+
+
+@app.command("fit-parchgrad")
+def fit_parchgrad(
+    data: Annotated[Path, typer.Argument(help="Data set with ground truth, as for evaluate.")],
+    out: Annotated[Path, typer.Option(help="Statistics file to write (.safetensors).")],
+    model: options.Model = "screening",
+    images: Annotated[
+        Path | None, typer.Option(help="Where the images of a COCO JSON lie.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val ... where the set has some.")
+    ] = None,
+    imgsz: options.Side = None,
+    device: options.Device = "cpu",
+    seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
+) -> None:
+    """Measure the channel statistics that the parchgrad method needs."""
+    from xai_detect.labelled import labelled_images
+    from xai_detect.data.read import read_dataset
+    from xai_detect.explainers.parchgrad_fit import fit
+    from xai_detect.explainers.parchgrad_statistics import save_statistics
+
+    dataset = read_dataset(data, images=images, split=split)
+    detector = options.load(model, None, device, imgsz, 0.7)
+    with options.bar("measuring", len(dataset)) as step:
+        scans = labelled_images(dataset, detector.class_names, each=step)
+        save_statistics(fit(detector, scans, seed=seed), out)
+    print(f"statistics: {out}")
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write the scans to.")],
+    scans: Annotated[int, typer.Option(help="How many.")] = 100,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 640,
+    planted: Annotated[
+        str | None, typer.Option(help="A world with a known cause: object, marker, context ...")
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder of real scans to project one item each into.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Also write 16-bit low/high pairs.")] = False,
+    processes: Annotated[int, typer.Option(help="Worker processes.")] = 1,
+) -> None:
+    """Make X-ray scans with exact ground truth."""
+    from xai_detect.xray.simulate import simulate as run_simulation
+
+    with options.bar("simulating", scans) as step:
+        result = run_simulation(
+            out, scans, seed, size, planted, into,
+            raw=raw, processes=processes, progress=lambda *_: step(),
+        )  # fmt: skip
+    print(f"{result.scans} scans, {result.items} items, {result.clean} clean: {result.annotations}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("demo_run"),
+) -> None:
+    """Inspect the scans that ship with the project, and say where the report is."""
+    from xai_detect.demo import demo_model, demo_sources
+
+    model, sources = demo_model(), demo_sources(out)
+    print(f"model: {model}; scans: {len(sources)}")
+    inspect([str(one) for one in sources], model=model, out=out)
 
 
 @app.command("methods")
@@ -184,7 +219,7 @@ def list_methods() -> None:
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(as_json: options.AsJson = False) -> None:
     """Check installed versions against the adapters."""
     findings = health.examine()
     if as_json:
@@ -196,64 +231,7 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _load(model: str, domain: str | None, device: str, imgsz: int | None, iou: float) -> Any:
-    if domain is not None and domain not in DOMAINS:
-        raise InputError(f"--domain is {domain!r}; choose from {', '.join(DOMAINS)}")
-    return load_detector(model, domain=domain, device=device, imgsz=imgsz, iou=iou)
-
-
-def _header(
-    detector: Any, method: Any, confidence: float, asked: str | None, policy: Policy
-) -> Header:
-    return Header(
-        provenance=detector.provenance,
-        class_names=detector.class_names,
-        method=method.name,
-        settings=settings_of(method),
-        confidence=confidence,
-        asked=asked,
-        options={"policy": dict(policy.limits), "iou": detector.iou},
-    )
-
-
-def _settings(given: Sequence[str] | None) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for one in given or ():
-        name, separator, value = one.partition("=")
-        if not separator:
-            raise InputError(f"--setting {one!r} has no '='; write name=value, such as steps=16")
-        try:
-            settings[name] = json.loads(value)
-        except json.JSONDecodeError:
-            settings[name] = value
-    return settings
-
-
-def _tell_cost(seconds: float, images: int) -> None:
-    if seconds >= LONG_RUN:
-        minutes = math.ceil(seconds / 60)
-        notes.print(f"{images} images: about {minutes} min on this machine")
-
-
-class _bar:  # noqa: N801 - used as a function in a with statement
-    """A progress bar on stderr; entering it gives the function that advances it."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._progress = Progress(
-            TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=notes,
-        )  # fmt: skip
-        self._task = self._progress.add_task(what, total=total)
-
-    def __enter__(self) -> Callable[[], None]:
-        self._progress.start()
-        return lambda: self._progress.advance(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-
-def _print_run(run: Run, sources: set[str], as_json: bool, fail_on: FailOn | None) -> None:
+def _print_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn | None) -> None:
     shown = [one for one in run.inspections if one.source in sources]
     failed = {source: why for source, why in run.failed.items() if source in sources}
     levels = [verdict.level for one in shown for verdict in one.verdicts]
@@ -265,13 +243,9 @@ def _print_run(run: Run, sources: set[str], as_json: bool, fail_on: FailOn | Non
         print(f"failed: {source}: {why}", file=sys.stderr)
     if failed and not shown:
         raise typer.Exit(1)
-    bad = {Level.UNTRUSTED} | ({Level.UNCERTAIN} if fail_on is FailOn.UNCERTAIN else set())
+    bad = {Level.UNTRUSTED} | ({Level.UNCERTAIN} if fail_on is options.FailOn.UNCERTAIN else set())
     if fail_on is not None and bad & set(levels):
         raise typer.Exit(3)
-
-
-def _command() -> str:
-    return shlex.join(["xai-detect", *sys.argv[1:]])
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from xai_detect.errors import XaiDetectError
+from xai_detect.errors import MissingExtraError, XaiDetectError
 
 TESTED = {
     "torch": "2.15.0",
@@ -59,6 +59,17 @@ def _package(name: str, tested: str) -> Finding:
 def _numbers(version: str) -> tuple[int, ...]:
     parts = version.split("+")[0].split(".")
     return tuple(int(part) for part in parts if part.isdigit())
+
+
+def require_torchvision() -> None:
+    """Check that torchvision imports.
+
+    Raises:
+        MissingExtraError: If it does not fit the installed torch.
+    """
+    finding = _torchvision()
+    if not finding.fine:
+        raise MissingExtraError(f"torchvision cannot be imported: {finding.detail}")
 
 
 def _torchvision() -> Finding:

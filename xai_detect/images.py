@@ -4,6 +4,7 @@ Rotation stored in EXIF is applied; grey is repeated over three channels; transp
 over white; CMYK is converted; 16-bit values are divided by 65535.
 """
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch import Tensor
 from xai_detect.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 MAX_PIXELS = 100_000_000
 """Larger images are refused: a small file can claim a size that fills the memory."""
 
@@ -49,7 +51,7 @@ def _from_file(path: Path) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with open_file(path) as image:
                 return _from_pil(image, str(path))
     except UnidentifiedImageError as error:
         raise InputError(
@@ -65,6 +67,17 @@ def _from_file(path: Path) -> Tensor:
         raise InputError(
             f"{path} is damaged or cut short ({error}); copy the image again"
         ) from error
+
+
+def open_file(path: Path) -> Image.Image:
+    """Open a file by Pillow's own reader, for the formats this program knows and no others.
+
+    Importing ultralytics replaces ``Image.open`` by a function that installs a package when it
+    meets a file that is no image; the original is kept there under another name.
+    """
+    patches = sys.modules.get("ultralytics.utils.patches")
+    opener = getattr(patches, "_image_open", Image.open)
+    return opener(path, formats=FORMATS)
 
 
 def _from_pil(image: Image.Image, name: str) -> Tensor:

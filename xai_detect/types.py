@@ -209,7 +209,7 @@ class Evidence(Mapping[str, float]):
     """
 
     def __init__(self, values: Mapping[str, float], words: Mapping[str, str] | None = None) -> None:
-        self._values = dict(values)
+        self._values = {name: float(value) for name, value in values.items()}
         self.words = {"name": "the class", "rival_name": "another", "rival_box_name": "another"}
         self.words.update(words or {})
 

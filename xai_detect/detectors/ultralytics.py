@@ -55,7 +55,7 @@ class UltralyticsDetector:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,
         provenance: Provenance,
         *,
         imgsz: int = 640,
@@ -80,7 +80,7 @@ class UltralyticsDetector:
             raise InputError(f"imgsz is {imgsz}; expected a side between 1 and 8192 pixels")
         if not 0 <= iou <= 1:
             raise InputError(f"iou is {iou}; expected a limit in [0, 1]")
-        self.module = network.to(device).eval()
+        self.module: nn.Module = network.to(device).eval()
         self.provenance = provenance
         self.class_names: tuple[str, ...] = tuple(
             network.names[index] for index in range(len(network.names))
@@ -99,7 +99,7 @@ class UltralyticsDetector:
             return Frame.stretch(image_size, (self._side, self._side))
         return Frame.letterbox(image_size, self._side, stride=self._stride, fill=self.fill)
 
-    @torch.no_grad()  # not inference_mode: the head caches its anchors, and candidate needs autograd
+    @torch.no_grad()  # not inference_mode: the head caches its anchors for candidate
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
     ) -> list[Detections]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from PIL import Image
 from torch import nn
 
 from xai_detect.detectors.pickles import inspect_pickles, refusal
@@ -68,9 +69,11 @@ def quiet() -> Iterator[None]:
     """Import and call ultralytics without its log lines, warnings and network check.
 
     Its import looks up two hosts to learn whether there is a network, which can take long where
-    there is none; loading a local file needs no answer.
+    there is none; loading a local file needs no answer. It also replaces ``PIL.Image.open``, which
+    is put back.
     """
     disabled, offline = logging.root.manager.disable, os.environ.get("YOLO_OFFLINE")
+    opener = Image.open
     logging.disable(logging.CRITICAL)
     os.environ.setdefault("YOLO_OFFLINE", "true")
     try:
@@ -78,6 +81,7 @@ def quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        Image.open = opener
         logging.disable(disabled)
         if offline is None:
             os.environ.pop("YOLO_OFFLINE", None)

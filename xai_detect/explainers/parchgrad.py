@@ -8,7 +8,7 @@ because the map is no longer built from the derivative of the score.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -127,6 +127,10 @@ class ParchGrad:
             Attribution(one.heatmap, {**one.measured, **_record(choice)})
             for one, choice in zip(found, choices, strict=True)
         ]
+
+    def brief(self) -> "ParchGrad":
+        """The same with at most 16 steps, if it has steps at all."""
+        return replace(self, steps=min(self.steps, 16))
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """One forward pass more for ``ins``; two per step of integrated gradients."""

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -27,6 +27,7 @@ class Attribution(NamedTuple):
     measured: dict[str, float]
 
 
+@runtime_checkable
 class Method(Protocol[D]):
     """A frozen dataclass of hyper-parameters that explains many targets of one image at once.
 
@@ -43,6 +44,9 @@ class Method(Protocol[D]):
         self, detector: D, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return one attribution per target, in their order; forward passes are shared."""
+
+    def brief(self) -> "Method[D]":
+        """A cheaper form of the same method, for a second map to compare with; may be itself."""
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """About how many forward and backward passes a call with so many targets takes."""

@@ -13,7 +13,7 @@ percentile           share of placebo boxes that hold less evidence than the box
 without_box          score with the box's content continued from its surroundings
 context_only         score with box and ring emptied: what the surroundings alone are worth
 box_only             score with everything beyond the ring emptied, the better of two fills
-without_outside      score with the strongest outside evidence removed
+without_outside      score with the strongest outside evidence removed; ``score`` if there is none
 without_elsewhere    score with the mirror image of that region removed instead (placebo)
 necessity            ``1 - without_box / score``, cut to [0, 1]
 sufficiency          ``box_only / score``, cut to [0, 1]
@@ -146,8 +146,8 @@ def _removals(
         "without_box": float(found[1, target.label]),
         "context_only": float(found[2, target.label]),
         "box_only": float(found[3:5, target.label].max()),
-        "without_outside": math.nan if beyond is None else float(found[5, target.label]),
-        "without_elsewhere": math.nan if beyond is None else float(found[6, target.label]),
+        "without_outside": float(found[0 if beyond is None else 5, target.label]),
+        "without_elsewhere": float(found[0 if beyond is None else 6, target.label]),
         "forward_passes": float(len(changed)),
     }
     return {**values, **_ratios(values), **_rivals(found, target.label)}
@@ -172,7 +172,7 @@ def _ratios(values: dict[str, float]) -> dict[str, float]:
     return {
         "necessity": _unit(1 - values["without_box"] / score),
         "sufficiency": _unit(values["box_only"] / score),
-        "outside_effect": max(-1.0, min(1.0, lost)) if not math.isnan(lost) else math.nan,
+        "outside_effect": max(-1.0, min(1.0, lost)),
     }
 
 

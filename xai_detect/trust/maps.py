@@ -5,6 +5,7 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional
 
 from xai_detect import boxes
 from xai_detect.boxes import Box, Size
@@ -17,20 +18,25 @@ SMOOTHING = 0.01
 side; at least two pixels."""
 
 REGION_SHARE = 0.5
-"""Part of the outside evidence that ``outside_region`` holds."""
+"""Part of the outside evidence that ``outside_region`` holds, its rim left out."""
+
+RIM = 2.5
+"""Width of the rim around that region, in standard deviations of the smoothing."""
 
 
 def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
     """The map under a Gaussian; its sum is kept but for what leaves over the border."""
-    sigma = max(2.0, share * max(heatmap.shape))
+    sigma = _sigma(heatmap, share)
     radius = int(3 * sigma)
     offsets = torch.arange(-radius, radius + 1, dtype=heatmap.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel /= kernel.sum()
-    rows = torch.nn.functional.conv2d(
-        heatmap[None, None], kernel[None, None, :, None], padding="same"
-    )
-    return torch.nn.functional.conv2d(rows, kernel[None, None, None, :], padding="same")[0, 0]
+    rows = functional.conv2d(heatmap[None, None], kernel[None, None, :, None], padding="same")
+    return functional.conv2d(rows, kernel[None, None, None, :], padding="same")[0, 0]
+
+
+def _sigma(heatmap: Tensor, share: float) -> float:
+    return max(2.0, share * max(heatmap.shape))
 
 
 def shares(heatmap: Float[Tensor, "h w"], box: Box, near: Box) -> dict[str, float]:
@@ -71,7 +77,7 @@ def placebo_shares(evidence: Float[Tensor, "h w"], box: Box) -> Float[Tensor, "n
     height, width = evidence.shape
     tall = min(height, max(1, round(box[3] - box[1])))
     wide = min(width, max(1, round(box[2] - box[0])))
-    summed = torch.nn.functional.pad(evidence.cumsum(0).cumsum(1), (1, 0, 1, 0))
+    summed = functional.pad(evidence.cumsum(0).cumsum(1), (1, 0, 1, 0))
     side = math.isqrt(PLACEBO_BOXES)
     tops = torch.linspace(0, height - tall, side).round().long()
     lefts = torch.linspace(0, width - wide, side).round().long()
@@ -83,8 +89,9 @@ def placebo_shares(evidence: Float[Tensor, "h w"], box: Box) -> Float[Tensor, "n
 def outside_region(
     heatmap: Float[Tensor, "h w"], near: Bool[Tensor, "h w"]
 ) -> Bool[Tensor, "h w"] | None:
-    """The smallest region beyond the ring that holds half of the evidence there.
+    """The smallest region beyond the ring that holds half of the evidence there, and its rim.
 
+    The rim keeps what is inpainted there from continuing the very thing that is removed.
     None if there is no positive evidence beyond the ring.
     """
     beyond = smooth(heatmap.clamp(min=0))
@@ -94,6 +101,10 @@ def outside_region(
         return None
     ranked, order = beyond.flatten().sort(descending=True)
     count = int((ranked.cumsum(0) < REGION_SHARE * total).sum()) + 1
-    region = torch.zeros(heatmap.numel(), dtype=torch.bool)
-    region[order[:count]] = True
-    return region.view(heatmap.shape) & ~near
+    region = torch.zeros(heatmap.numel())
+    region[order[:count]] = 1
+    reach = round(RIM * _sigma(heatmap, SMOOTHING))
+    grown = functional.max_pool2d(
+        region.view(1, 1, *heatmap.shape), 2 * reach + 1, stride=1, padding=reach
+    )
+    return (grown[0, 0] > 0) & ~near

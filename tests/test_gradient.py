@@ -1,0 +1,192 @@
+"""Integrated gradients and input x gradient, by hand and against a slow second implementation."""
+
+import captum.attr
+import pytest
+import torch
+from toy import CELL, GAIN, ToyDetector, scene
+
+from xai_detect import fills
+from xai_detect.errors import ExplainError, InputError
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, baseline_image
+from xai_detect.explainers.methods import METHODS, build_method
+from xai_detect.inspection import detect
+
+
+def found(detector, image):
+    return list(detect(detector, image))
+
+
+def slow_integrated_gradients(detector, image, target, baseline, steps):
+    """The definition: average the gradient over the path by midpoints, in image pixels."""
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    total = torch.zeros_like(image)
+    for step in range(steps):
+        low, high = (step / steps) ** 2, ((step + 1) / steps) ** 2
+        point = (baseline + (low + high) / 2 * (image - baseline))[None].requires_grad_()
+        score = detector.score(frame.to_input(point), target, frame)
+        total += torch.autograd.grad(score.sum(), point)[0][0] * (high - low)
+    return ((image - baseline) * total).sum(dim=0)
+
+
+def test_integrated_gradients_of_a_linear_toy_by_hand():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    method = IntegratedGradients(steps=2, max_steps=2, baseline="black")
+    (map_,) = explain(method, detector, image, [target])
+    expected = torch.zeros(64, 64)
+    expected[16:24, 24:32] = GAIN / CELL**2
+    torch.testing.assert_close(map_.heatmap, expected)
+    assert map_.measured["completeness_error"] == pytest.approx(0, abs=1e-5)
+
+
+@pytest.mark.parametrize("letterbox", [None, 48, 96])
+def test_fixed_steps_match_the_slow_definition(letterbox):
+    detector, image = ToyDetector(curved=True, letterbox=letterbox), scene(("blue", 1, 1))
+    target = detect(detector, image, 0.0).target(0)
+    baseline = fills.hide_all(image, "blur")
+    method = IntegratedGradients(steps=8, max_steps=8, baseline="blur")
+    (map_,) = explain(method, detector, image, [target])
+    slow = slow_integrated_gradients(detector, image, target, baseline, 8)
+    scale = float(slow.abs().max())
+    torch.testing.assert_close(map_.heatmap, slow, rtol=0.02, atol=0.02 * scale)
+
+
+def test_fixed_steps_match_captum_used_directly():
+    detector, image = ToyDetector(curved=True), scene(("green", 0, 0))
+    (target,) = found(detector, image)
+    frame = detector.frame((64, 64))
+    engine = captum.attr.IntegratedGradients(lambda pixels: detector.score(pixels, target, frame))
+    direct = engine.attribute(
+        image[None], baselines=torch.zeros(1, 3, 64, 64), n_steps=64, method="gausslegendre"
+    )
+    method = IntegratedGradients(steps=64, max_steps=64, baseline="black")
+    (map_,) = explain(method, detector, image, [target])
+    torch.testing.assert_close(map_.heatmap, direct[0].sum(dim=0).float(), rtol=1e-3, atol=1e-4)
+
+
+def test_steps_grow_until_the_map_is_complete():
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    coarse = IntegratedGradients(steps=2, max_steps=2, baseline="black")
+    grown = IntegratedGradients(steps=2, max_steps=128, tolerance=0.001, baseline="black")
+    errors = [
+        explain(method, detector, image, [target])[0].measured["completeness_error"]
+        for method in (coarse, grown)
+    ]
+    assert errors[0] > 0.001 >= errors[1]
+
+
+def test_growth_stops_at_max_steps():
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    method = IntegratedGradients(steps=4, max_steps=9, tolerance=1e-9, baseline="black")
+    (map_,) = explain(method, detector, image, [target])
+    assert map_.measured["backward_passes"] <= 9
+
+
+def test_targets_share_forward_passes_and_never_mix():
+    detector, image = ToyDetector(), scene(("red", 0, 0), ("green", 4, 4), ("blue", 6, 1))
+    targets = found(detector, image)
+    method = IntegratedGradients(steps=4, max_steps=4)
+    detector.module.seen.clear()
+    together = explain(method, detector, image, targets)
+    assert sum(detector.module.seen) == together[0].measured["forward_passes"]
+    shared_passes = sum(detector.module.seen)
+    detector.module.seen.clear()
+    apart = [explain(method, detector, image, [target])[0] for target in targets]
+    assert sum(detector.module.seen) == 3 * shared_passes
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one.heatmap, other.heatmap)
+
+
+def test_input_x_gradient_by_hand():
+    detector, image = ToyDetector(domain="xray"), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    (map_,) = explain(InputXGradient(), detector, image, [target])  # baseline air: white
+    expected = torch.zeros(64, 64)
+    expected[16:24, 24:32] = GAIN / CELL**2  # green and blue fell from 1 to 0 at -GAIN/2 each
+    torch.testing.assert_close(map_.heatmap, expected)
+
+
+def test_padding_never_receives_attribution():
+    detector, image = ToyDetector(letterbox=64), scene(("red", 0, 0), size=(32, 64))
+    target = detect(detector, image, 0.0).target(0)
+    (map_,) = explain(IntegratedGradients(steps=2, max_steps=2), detector, image, [target])
+    assert map_.heatmap.shape == (32, 64)
+
+
+def test_a_baseline_may_be_an_image_of_the_same_size(tmp_path):
+    from PIL import Image
+
+    image = scene(("red", 0, 0))
+    Image.new("RGB", (64, 64), "black").save(tmp_path / "black.png")
+    Image.new("RGB", (32, 64), "black").save(tmp_path / "small.png")
+    given = baseline_image(image, str(tmp_path / "black.png"), "photo")
+    torch.testing.assert_close(given, torch.zeros(3, 64, 64))
+    with pytest.raises(InputError, match="32 x 64 pixels, but the image is 64 x 64"):
+        baseline_image(image, str(tmp_path / "small.png"), "photo")
+    with pytest.raises(InputError, match="neither one of blur"):
+        baseline_image(image, "nothing.png", "photo")
+
+
+def test_domains_have_their_own_baseline():
+    image = scene(("red", 0, 0))
+    assert baseline_image(image, "auto", "xray").min() == 1
+    assert baseline_image(image, "auto", "photo").min() < 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_leaves_the_detector_as_it_was(name):
+    if name == "parchgrad":
+        pytest.skip("needs fitted statistics; has the same test of its own")
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets = found(detector, image)
+    before = image.clone()
+    detector.module.train()
+    flags = [parameter.requires_grad for parameter in detector.module.parameters()]
+    explain(name, detector, image, targets)
+    assert detector.module.training
+    assert [parameter.requires_grad for parameter in detector.module.parameters()] == flags
+    assert all(parameter.grad is None for parameter in detector.module.parameters())
+    assert not any(part._forward_hooks for part in detector.module.modules())
+    torch.testing.assert_close(image, before)
+    detector.module.fails = True
+    with pytest.raises(RuntimeError, match="told to fail"):
+        explain(name, detector, image, targets)
+    assert detector.module.training
+    assert [parameter.requires_grad for parameter in detector.module.parameters()] == flags
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_settings_are_enough_to_run_again(name):
+    if name == "parchgrad":
+        pytest.skip("needs fitted statistics; has the same test of its own")
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    targets = found(detector, image)
+    (first,) = explain(name, detector, image, targets)
+    (again,) = explain(METHODS[first.method](**first.settings), detector, image, targets)
+    torch.testing.assert_close(first.heatmap, again.heatmap, rtol=0, atol=0)
+
+
+def test_no_targets_give_no_maps():
+    assert explain("integrated_gradients", ToyDetector(), scene(), []) == []
+
+
+def test_a_map_that_is_not_finite_is_an_error():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets = found(detector, image)
+    with torch.no_grad():
+        detector.module.contrast.bias.fill_(torch.nan)
+        detector.module.contrast.weight.fill_(torch.nan)
+    with pytest.raises(ExplainError, match="not finite"):
+        explain("input_x_gradient", detector, image, targets)
+
+
+def test_unknown_methods_and_settings_are_named():
+    with pytest.raises(InputError, match="did you mean 'integrated_gradients'"):
+        build_method("integrated_gradient")
+    with pytest.raises(InputError, match="cannot be set up"):
+        build_method("integrated_gradients", stps=3)
+    with pytest.raises(InputError, match="1 <= steps <= max_steps"):
+        build_method("integrated_gradients", steps=300)

@@ -1,0 +1,157 @@
+"""Verdicts on numbers made by hand: each check can fail, and nothing measured is never trusted."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xai_detect.errors import InputError
+from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
+from xai_detect.trust.verdict import MAP_CHECKS, READ, judge
+from xai_detect.types import Evidence, Level
+
+GOOD = {
+    "score": 0.87, "inside": 0.74, "ring": 0.12, "outside": 0.14, "chance_inside": 0.06,
+    "lift": 12.3, "percentile": 0.98, "without_box": 0.12, "context_only": 0.02, "box_only": 0.85,
+    "without_outside": 0.86, "without_elsewhere": 0.87, "necessity": 0.86, "sufficiency": 0.98,
+    "outside_effect": 0.01, "rival": 0.01, "rival_label": 1.0, "rival_box_only": 0.02,
+    "rival_box_label": 1.0, "margin": 6.5, "margin_box_only": 6.0, "completeness_error": 0.02,
+    "repeatability": 0.9, "input_level": 1.0, "trust": 0.8,
+}  # fmt: skip
+WORDS = {"name": "knife", "rival_name": "gun", "rival_box_name": "gun"}
+
+
+def verdict(**changes):
+    return judge(Evidence({**GOOD, **changes}, WORDS))
+
+
+def test_a_supported_detection_is_trusted_and_says_why():
+    found = verdict()
+    assert found.level is Level.TRUSTED
+    assert found.sentence.startswith(
+        "74 % of the evidence lies in the box (a random box of this size: 6 %). "
+        "Removing it drops 'knife' from 0.87 to 0.12."
+    )
+
+
+def test_nothing_measured_is_never_trusted():
+    found = judge(Evidence({}))
+    assert found.level is Level.UNCERTAIN
+    assert set(found.unmeasured) == set(READ)
+
+
+@pytest.mark.parametrize("name", READ)
+def test_any_unmeasured_number_prevents_trust(name):
+    found = verdict(**{name: math.nan})
+    assert found.level is not Level.TRUSTED
+    assert name in found.unmeasured
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"input_level": 0.0}, "map_kind"),
+        ({"input_level": math.nan}, "map_kind"),
+        ({"inside": math.nan, "ring": math.nan, "outside": math.nan}, "map_empty"),
+        ({"completeness_error": 0.5}, "map_completeness"),
+        ({"completeness_error": math.nan}, "map_completeness"),
+        ({"repeatability": 0.1}, "map_repeatability"),
+    ],
+)
+def test_a_map_that_fails_a_check_is_uncertain_whatever_else_is_true(changes, check):
+    found = verdict(**changes)
+    assert found.level is Level.UNCERTAIN
+    assert found.reasons[0].check == check
+    assert check in MAP_CHECKS
+
+
+def test_methods_without_completeness_are_not_asked_for_it():
+    values = {name: value for name, value in GOOD.items() if name != "completeness_error"}
+    assert judge(Evidence(values, WORDS)).level is Level.TRUSTED
+
+
+OUTSIDE = {"inside": 0.3, "ring": 0.1, "outside": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"context_only": 0.8}, "context"),
+        ({"outside_effect": 0.9, "without_outside": 0.05, "sufficiency": 0.1}, "outside_effect"),
+        (
+            {"box_only": 0.02, "sufficiency": 0.02, "rival_box_only": 0.9, "margin_box_only": -6.0},
+            "class_undecided",
+        ),
+        (
+            {"box_only": 0.5, "sufficiency": 0.57, "rival_box_only": 0.45, "margin_box_only": 0.2},
+            "class_undecided",
+        ),
+    ],
+)
+def test_outside_by_map_and_by_test_is_untrusted(changes, check):
+    found = verdict(**OUTSIDE, **changes)
+    assert found.level is Level.UNTRUSTED
+    assert check in [reason.check for reason in found.reasons]
+    inside_map = verdict(**changes)
+    assert inside_map.level is Level.UNCERTAIN, "map and test disagree"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"percentile": 0.3},
+        {"inside": 0.1, "ring": 0.1, "lift": 1.1},
+        {"box_only": 0.1, "sufficiency": 0.1, "rival_box_only": 0.0, "margin_box_only": 5.0},
+        {"without_box": 0.8, "necessity": 0.08},
+    ],
+)
+def test_one_witness_alone_is_uncertain(changes):
+    assert verdict(**changes).level is Level.UNCERTAIN
+
+
+def test_a_claim_the_detector_does_not_make_is_untrusted():
+    found = verdict(score=0.01, rival=0.9)
+    assert found.level is Level.UNTRUSTED
+    assert "'knife' only 0.01" in found.sentence
+    assert "'gun' (0.90)" in found.sentence
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(GOOD)), st.one_of(st.floats(0, 1), st.just(math.nan)), max_size=12
+    )
+)
+def test_every_verdict_has_a_reason_and_finite_words(changes):
+    found = judge(Evidence({**GOOD, **changes}, WORDS))
+    assert found.reasons
+    assert all(reason.sentence.endswith(".") for reason in found.reasons)
+
+
+def test_a_policy_is_data(tmp_path):
+    path = tmp_path / "strict.toml"
+    path.write_text('[limits]\nsufficiency = 0.99\n[sentences]\nshare = "{inside:.0%} inside."\n')
+    strict = read_policy(path)
+    assert strict.limits["necessity"] == DEFAULT_POLICY.limits["necessity"]
+    found = judge(Evidence(GOOD, WORDS), strict)
+    assert found.level is Level.UNCERTAIN
+    assert found.sentence.startswith("74 % inside.")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[limits]\nsuficiency = 0.5\n", "did you mean 'sufficiency'"),
+        ("[limits]\nnear = 'half'\n", "not a number"),
+        ("[sentences]\nshare = 3\n", "not text"),
+        ("limits = 3\n", "must hold a table"),
+        ("[limits", "is not TOML"),
+    ],
+)
+def test_a_wrong_policy_is_explained(tmp_path, content, message):
+    path = tmp_path / "policy.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_policy(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_policy(tmp_path / "missing.toml")

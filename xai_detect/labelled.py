@@ -1,0 +1,47 @@
+"""Images with their true boxes in a detector's own labels, for fitting channel statistics."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from xai_detect.data.records import Dataset
+from xai_detect.errors import InputError
+from xai_detect.evaluation import pair_classes
+from xai_detect.images import load_image
+
+UNKNOWN = -1
+"""Label of a region that is no example of any class and no background either."""
+
+
+def labelled_images(
+    dataset: Dataset, class_names: tuple[str, ...], each: Callable[[], None]
+) -> Iterator[tuple[Float[Tensor, "3 h w"], Float[Tensor, "n 4"], Int[Tensor, "n"]]]:
+    """Every readable image with its boxes, labelled as the detector labels them.
+
+    Args:
+        dataset: Images with ground truth.
+        class_names: The detector's classes; boxes of others, crowds and difficult objects get
+            the label -1.
+        each: Called when an image is through, also an unreadable one, which is left out.
+
+    Raises:
+        InputError: If data set and detector share no class.
+    """
+    pairs, _ = pair_classes(class_names, dataset.class_names)
+    own = {theirs: ours for ours, theirs in pairs.items()}
+    for scan in dataset.scans:
+        try:
+            image = load_image(scan.path)
+        except InputError:
+            each()
+            continue
+        labels = [
+            UNKNOWN if item.label is None or item.crowd or item.difficult
+            else own.get(item.label, UNKNOWN)
+            for item in scan.items
+        ]  # fmt: skip
+        boxes = torch.tensor([item.box for item in scan.items]).reshape(-1, 4)
+        yield image, boxes, torch.tensor(labels, dtype=torch.int64)
+        each()
