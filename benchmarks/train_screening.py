@@ -88,13 +88,13 @@ def main() -> None:
         options.steps, seed=options.seed, threads=options.threads, minutes=options.minutes,
         pool=1000, refresh=2, rate=2e-3, small=224,
     )  # fmt: skip
-    bags = screening.held_out(120, HELD_OUT - 100_000)
+    bags = screening.held_out(40, HELD_OUT - 100_000)
 
     def check(model: torch.nn.Module, step: int) -> None:
         training.log.info("step %d %s", step, screening.figures(model, bags, SIZE))
         write(model, layout, options.seed, {})
 
-    model = training.train(training.network(layout, options.seed), picture, plan, check, every=1000)
+    model = training.train(training.network(layout, options.seed), picture, plan, check, every=250)
     measured = screening.figures(model, screening.held_out(500, HELD_OUT), SIZE)
     write(model, layout, options.seed, measured | {"scans": 500})
 
