@@ -168,6 +168,21 @@ def test_a_text_file_named_jpg(tmp_path):
         load_image(tmp_path / "a.jpg")
 
 
+def test_ultralytics_installs_nothing_when_a_file_is_no_image(tmp_path, monkeypatch):
+    from ultralytics.utils import patches
+
+    monkeypatch.setattr(Image, "open", patches.image_open)
+    (tmp_path / "a.jpg").write_text("hello, I am no image")
+    with pytest.raises(InputError, match="is not an image this program can read"):
+        load_image(tmp_path / "a.jpg")
+
+
+def test_formats_that_run_other_programs_are_not_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    with pytest.raises(InputError, match="is not an image this program can read"):
+        load_image(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("side", [60_000, 10_001])
 def test_a_header_that_claims_too_many_pixels(tmp_path, side):
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -251,6 +253,14 @@ def test_loading_is_silent_and_leaves_the_process_as_it_was(checkpoint, capfd):
     assert torch.equal(torch.get_rng_state(), state)
     assert logging.root.manager.disable == level
     assert dict(os.environ) == variables
+
+
+def test_importing_the_library_leaves_pillow_alone(checkpoint):
+    code = (
+        "from PIL import Image; before = Image.open; from xai_detect import load_detector; "
+        f"load_detector({str(checkpoint)!r}); assert Image.open is before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 # Manifest and safetensors
