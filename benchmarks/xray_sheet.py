@@ -1,9 +1,9 @@
 """Simulated scans to look at, and their colours beside those of real ones.
 
 ``python benchmarks/xray_sheet.py`` writes fifty simulated scans to ``results/xray_sheet.jpg`` and
-their colour statistics to ``results/xray_sheet.json``. With ``--real FOLDER`` (repeatable) the statistics
-of those scans are added; with ``--side-by-side FILE`` a sheet with both is written, which must stay
-outside the repository where the terms of the real scans say so.
+their colour statistics to ``results/xray_sheet.json``. With ``--real FOLDER`` (repeatable) the
+statistics of those scans are added; with ``--side-by-side FILE`` a sheet with both is written,
+which must stay outside the repository where the terms of the real scans say so.
 """
 
 import argparse

@@ -1,0 +1,182 @@
+"""Known causes: do the planted models use them, and do maps and verdicts say so?
+
+``python benchmarks/planted.py --scans 24`` writes ``results/planted.json`` and ``.md``. Every scan
+comes from seeds that no training saw. First the models: a model counts only if swapping the cause
+flips the class in at least 95 % of scans and removing it leaves chance. Then, per method and world,
+the share of positive evidence on the true cause beside the cause's share of the image (what a flat
+map scores), the hit rate of the strongest pixel, and the verdicts.
+"""
+
+import argparse
+import json
+import math
+import os
+import platform
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shipping
+import torch
+import train_planted
+
+import xai_detect as xd
+from xai_detect.xray.planted import HONEST, WORLDS, PlantedScan, render
+from xai_detect.xray.worlds import compose_apart
+
+RESULTS = Path(__file__).parent / "results"
+#: First seed of the scans measured here; training, its checks and the shipped figures used others.
+SEED = 950_000
+
+
+def wilson(hits: float, count: int) -> tuple[float, float]:
+    """95 % interval of a proportion (E. B. Wilson, JASA 22, 1927)."""
+    if count == 0:
+        return (math.nan, math.nan)
+    z, share = 1.96, hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    spread /= 1 + z * z / count
+    return (round(max(middle - spread, 0), 4), round(min(middle + spread, 1), 4))
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and 95 % bootstrap interval (2,000 resamples, seed 0); NaN without values."""
+    table = np.asarray([value for value in values if not math.isnan(value)])
+    if len(table) == 0:
+        return (math.nan, math.nan, math.nan)
+    drawn = np.random.default_rng(0).choice(table, (2000, len(table))).mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return (round(float(table.mean()), 4), round(float(low), 4), round(float(high), 4))
+
+
+def model_figures(world: str, count: int) -> dict[str, Any]:
+    """Whether a model finds its item and obeys its cause, on ``count`` held-out scans."""
+    model = shipping.rebuilt(f"planted/{world}")
+    values = train_planted.measure(model, world, count, SEED)
+    rates = ("found", "right", "flips", "right_without", "found_without")
+    figures: dict[str, Any] = {
+        name: [round(float(values[name].mean()), 4), *wilson(float(values[name].sum()), count)]
+        for name in rates
+    }
+    low, high = figures["right_without"][1:]
+    # an honest object model has nothing left to classify once its item is gone
+    chance = low <= 0.5 <= high or (world == "object" and figures["found_without"][0] <= 0.05)
+    figures["counts"] = bool(figures["flips"][0] >= 0.95 and chance)
+    figures["scans"] = count
+    return figures
+
+
+def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
+    """Evidence on the true cause and verdicts, for the best detection of each scan."""
+    detector = xd.load_detector(f"planted/{world}")
+    shares, chances, hits, levels = [], [], [], Counter[str]()
+    for scan in scans:
+        seen = xd.inspect(detector, scan.image, method=method)
+        if len(seen.targets) == 0 or seen.targets[0].label != scan.label:
+            levels["missed or misread"] += 1
+            continue
+        positive = seen.explanations[0].heatmap.clamp(min=0).numpy()
+        total = float(positive.sum())
+        shares.append(float(positive[scan.cause].sum()) / total if total > 0 else math.nan)
+        chances.append(float(scan.cause.mean()))
+        hits.append(bool(scan.cause.flat[int(positive.argmax())]))
+        levels[str(seen.verdicts[0].level)] += 1
+    wanted = "TRUSTED" if world in HONEST else "UNTRUSTED"
+    judged = sum(count for name, count in levels.items() if name != "missed or misread")
+    return {
+        "share_on_cause": mean_interval(shares),
+        "chance": round(float(np.mean(chances)), 4) if chances else math.nan,
+        "strongest_on_cause": [
+            round(float(np.mean(hits)), 4) if hits else math.nan,
+            *wilson(sum(hits), len(hits)),
+        ],
+        "verdicts": dict(sorted(levels.items())),
+        "wanted": wanted,
+        "as_wanted": [
+            round(levels[wanted] / judged, 4) if judged else math.nan,
+            *wilson(levels[wanted], judged),
+        ],
+        "scans": len(scans),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """The results as Markdown."""
+    lines = [
+        "# Planted causes",
+        "",
+        f"Seeds from {results['seed']}; {results['machine']}. In brackets: 95 % interval (Wilson "
+        "for rates, bootstrap for shares).",
+        "",
+        "## Models",
+        "",
+        "| world | n | item found | class right | swap flips | right without cause | counts |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for world, row in results["models"].items():
+        cells = [_cell(row[name]) for name in ("found", "right", "flips", "right_without")]
+        counts = "yes" if row["counts"] else "**no**"
+        lines.append(f"| {world} | {row['scans']} | {' | '.join(cells)} | {counts} |")
+    lines += [
+        "",
+        "## Maps and verdicts",
+        "",
+        "| method | world | n | share on cause | chance | strongest pixel on cause | wanted | "
+        "as wanted | verdicts |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in results["maps"]:
+        verdicts = ", ".join(f"{name} {count}" for name, count in row["verdicts"].items())
+        lines.append(
+            f"| {row['method']} | {row['world']} | {row['scans']} | "
+            f"{_cell(row['share_on_cause'])} | {row['chance']:.3f} | "
+            f"{_cell(row['strongest_on_cause'])} | {row['wanted']} | {_cell(row['as_wanted'])} | {verdicts} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _cell(values: Sequence[float]) -> str:
+    return f"{values[0]:.3f} [{values[1]:.3f}, {values[2]:.3f}]"
+
+
+def main() -> None:
+    """Measure what is in the manifest and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=None)
+    parser.add_argument("--methods", nargs="*", default=["integrated_gradients"])
+    parser.add_argument("--scans", type=int, default=24, help="per method and world")
+    parser.add_argument("--model-scans", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    here = [w for w in WORLDS if (shipping.WEIGHTS / f"planted/{w}.safetensors").exists()]
+    worlds = options.worlds or here
+    start = time.monotonic()
+    results: dict[str, Any] = {
+        "seed": SEED,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
+        f"xai_detect {xd.__version__}",
+        "models": {world: model_figures(world, options.model_scans) for world in worlds},
+        "maps": [],
+    }
+    for world in worlds:
+        size = train_planted.SIZE
+        scans = [
+            render(compose_apart(world, np.random.default_rng(SEED + i), size), size)
+            for i in range(options.scans)
+        ]
+        for method in options.methods:
+            row = {"method": method, "world": world} | explained(world, method, scans)
+            results["maps"].append(row)
+    results["seconds"] = round(time.monotonic() - start)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "planted.json").write_text(json.dumps(results, indent=1))
+    (RESULTS / "planted.md").write_text(table(results))
+
+
+if __name__ == "__main__":
+    main()
