@@ -134,7 +134,8 @@ def table(results: dict[str, Any]) -> str:
         lines.append(
             f"| {row['method']} | {row['world']} | {row['scans']} | "
             f"{_cell(row['share_on_cause'])} | {row['chance']:.3f} | "
-            f"{_cell(row['strongest_on_cause'])} | {row['wanted']} | {_cell(row['as_wanted'])} | {verdicts} |"
+            f"{_cell(row['strongest_on_cause'])} | {row['wanted']} | "
+            f"{_cell(row['as_wanted'])} | {verdicts} |"
         )
     return "\n".join([*lines, ""])
 

@@ -7,6 +7,7 @@ all colour tables. Square scans on air: nothing is padded, so the letterbox valu
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--log", type=str, default=None)
+    parser.add_argument("--draft", type=Path, default=None, help="weights so far, now and then")
     options = parser.parse_args()
     training.log_to(options.log)
     layout = training.architecture(len(CLASSES), 0.33, 0.25, 768)
@@ -92,10 +94,12 @@ def main() -> None:
 
     def check(model: torch.nn.Module, step: int) -> None:
         training.log.info("step %d %s", step, screening.figures(model, bags, SIZE))
-        write(model, layout, options.seed, {})
+        if options.draft is not None:
+            shipping.pack(model, options.draft, {"classes": list(CLASSES)})
 
     model = training.train(training.network(layout, options.seed), picture, plan, check, every=250)
     measured = screening.figures(model, screening.held_out(500, HELD_OUT), SIZE)
+    training.log.info("held out: %s", measured)
     write(model, layout, options.seed, measured | {"scans": 500})
 
 
