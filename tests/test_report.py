@@ -204,7 +204,7 @@ def test_numbers_in_words_by_hand():
     assert worded(12.34, "times") == "12.3 times"
     assert worded(33.0, "count") == "33"
     assert worded(0.8749, "number") == "0.87"
-    assert worded(0.00012, "number") == "0.00012"
+    assert worded(0.00012, "number") == "under 0.01"
     assert worded(math.nan, "share") == "not measured"
     assert worded(math.inf, "times") == "infinite"
 

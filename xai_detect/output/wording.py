@@ -111,4 +111,4 @@ def worded(value: float, unit: str) -> str:
             return f"{value:.1f} times"
         case "count":
             return f"{value:.0f}"
-    return f"{value:.3g}" if 0 < abs(value) < 0.01 else f"{value:.2f}"
+    return "under 0.01" if 0 < value < 0.005 else f"{value:.2f}"
