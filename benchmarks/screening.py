@@ -280,7 +280,7 @@ def written(content: Mapping[str, Any]) -> str:
     """The results as Markdown."""
     lines = ["# The screening model", "",
              f"Simulated scans from seed {content['seed']}; {content['machine']}. In brackets: "
-             "95 % bootstrap interval over scans. Recall and precision at confidence 0.25, IoU 0.5.",
+             "95 % bootstrap interval over scans. Recall and precision at confidence .25, IoU .5.",
              "",
              "| set | n | mAP50 | recall | precision | clean bags with an alarm |",
              "|---|---|---|---|---|---|"]  # fmt: skip
