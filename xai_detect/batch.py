@@ -14,7 +14,7 @@ from xai_detect.output.run import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
 
-SAMPLED = 3
+SAMPLED = 5
 """Images looked at to foretell the cost of a run."""
 
 BACKWARD_COST = 0.8
@@ -63,23 +63,23 @@ def expected_seconds(
     sources: Sequence[Path],
     confidence: float,
 ) -> float:
-    """About how long a run will take, from the detector's own speed on the first images."""
-    spent, seen = 0.0, 0
-    for path in sources[:SAMPLED]:
+    """About how long a run will take, from the detector's own speed on a few images."""
+    costs = []
+    for path in sources[:: max(1, len(sources) // SAMPLED)][:SAMPLED]:
         try:
             image = load_image(path)
         except InputError:
             continue
+        count = len(detect(detector, image, confidence))  # the first pass also warms up
         start = time.perf_counter()
-        count = len(detect(detector, image, confidence))
+        detect(detector, image, confidence)
         forward = time.perf_counter() - start
         passes = float(MOST_PASSES * count)
         for one in (method, method.brief()):
             forwards, backwards = one.expected_passes(count)
             passes += forwards + BACKWARD_COST * backwards
-        spent += forward * passes
-        seen += 1
-    return spent / max(seen, 1) * len(sources)
+        costs.append(forward * passes)
+    return sum(costs) / len(costs) * len(sources) if costs else 0.0
 
 
 def inspect_all(

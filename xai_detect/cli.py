@@ -159,10 +159,10 @@ def fit_parchgrad(
     seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
 ) -> None:
     """Measure the channel statistics that the parchgrad method needs."""
-    from xai_detect.labelled import labelled_images
     from xai_detect.data.read import read_dataset
     from xai_detect.explainers.parchgrad_fit import fit
     from xai_detect.explainers.parchgrad_statistics import save_statistics
+    from xai_detect.labelled import labelled_images
 
     dataset = read_dataset(data, images=images, split=split)
     detector = options.load(model, None, device, imgsz, 0.7)

@@ -7,67 +7,19 @@ which is exact because placing an image in the input is linear. Padding never re
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
-import captum.attr
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect import fills
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
+from xai_detect.explainers.path import Probe, StraightPath
 from xai_detect.explainers.protocol import Attribution
 from xai_detect.frame import Frame
 from xai_detect.images import load_image
 from xai_detect.types import Target
-
-SETTLED = 20
-"""A piece that misses less than this part of the tolerance is never cut again."""
-
-
-class Probe:
-    """Scores and gradients of several targets at one point, one forward pass for all.
-
-    Attributes:
-        forward_passes: Forward passes so far.
-        backward_passes: Backward passes so far.
-    """
-
-    def __init__(self, detector: WhiteBoxDetector, targets: Sequence[Target], frame: Frame) -> None:
-        self.forward_passes = 0
-        self.backward_passes = 0
-        self._detector = detector
-        self._targets = targets
-        self._frame = frame
-
-    def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
-        """Log-odds of every target, differentiable in ``pixels``."""
-        self.forward_passes += 1
-        log_odds = self._detector.candidate(pixels, self._targets, self._frame).log_odds[0]
-        return torch.stack([log_odds[row, t.label] for row, t in enumerate(self._targets)])
-
-    def gradients(
-        self, pixels: Float[Tensor, "1 3 i j"]
-    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
-        """Gradients and scores of every target, detached."""
-        with torch.enable_grad():
-            point = pixels.detach().requires_grad_()
-            scores = self.scores(point)
-            self.backward_passes += len(scores)
-            rows = [self._backward(row, scores, point) for row in range(len(scores))]
-        return torch.cat(rows), scores.detach()
-
-    def _backward(self, row: int, scores: Tensor, point: Tensor) -> Tensor:
-        last = row == len(scores) - 1
-        return torch.autograd.grad(scores[row], point, retain_graph=not last)[0]
-
-    def passes(self) -> dict[str, float]:
-        """What has been spent, as an explanation records it."""
-        return {
-            "forward_passes": float(self.forward_passes),
-            "backward_passes": float(self.backward_passes),
-        }
 
 
 def baseline_image(
@@ -188,7 +140,7 @@ class IntegratedGradients:
     ) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         start_image = baseline_image(image, self.baseline, detector.provenance.domain)
-        path = _Path(probe, frame.to_input(start_image[None]), frame.to_input(image[None]))
+        path = StraightPath(probe, frame.to_input(start_image[None]), frame.to_input(image[None]))
         mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
         maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)
         return [
@@ -211,7 +163,7 @@ class IntegratedGradients:
         return evaluations + self.steps + 1, evaluations * targets
 
 
-def _measured(probe: Probe, path: "_Path", attributed: Tensor, row: int) -> dict[str, float]:
+def _measured(probe: Probe, path: StraightPath, attributed: Tensor, row: int) -> dict[str, float]:
     first, last = float(path.first[row]), float(path.last[row])
     gap = abs(float(attributed[row]) - (last - first))
     return {
@@ -221,152 +173,3 @@ def _measured(probe: Probe, path: "_Path", attributed: Tensor, row: int) -> dict
         "steps": float(path.evaluations),
         **probe.passes(),
     }
-
-
-class _Piece(NamedTuple):
-    """A piece of the path, with every target's score at both ends."""
-
-    low: float
-    high: float
-    before: Float[Tensor, "k"]
-    after: Float[Tensor, "k"]
-
-
-class _Held(NamedTuple):
-    """A piece that may still be cut: its gradient, what it attributes, and by how much it misses.
-
-    ``missed`` is a share of each target's whole score difference. The gradient is kept in half
-    precision, which is finer than the rule that made it.
-    """
-
-    piece: _Piece
-    gradient: Float[Tensor, "k 3 i j"]
-    attributed: Float[Tensor, "k"]
-    missed: Float[Tensor, "k"]
-
-
-class _Sums:
-    """What the pieces add up to; pieces that miss too much are held apart until they are cut.
-
-    Attributes:
-        attributed: What each target's attributions sum to.
-    """
-
-    def __init__(
-        self, change: Float[Tensor, "1 3 i j"], difference: Float[Tensor, "k"], settled: float
-    ) -> None:
-        self.attributed = torch.zeros_like(difference)
-        self._change = change
-        self._difference = difference
-        self._settled = settled
-        self._total: Tensor = torch.zeros_like(change).repeat(len(difference), 1, 1, 1)
-        self._held: list[_Held] = []
-
-    def add(self, piece: _Piece, gradient: Float[Tensor, "k 3 i j"]) -> None:
-        """Count a piece, and hold it apart if it misses its own score difference."""
-        width = piece.high - piece.low
-        attributed = (gradient * self._change).flatten(1).sum(dim=1) * width
-        gap = (attributed - (piece.after - piece.before)).abs()
-        missed = gap / self._difference.abs().clamp(min=torch.finfo(gap.dtype).tiny)
-        self.attributed += attributed
-        if bool((missed > self._settled).any()):
-            self._held.append(_Held(piece, gradient.half(), attributed, missed))
-        else:
-            self._total += gradient * width
-
-    def take_worst(self, tolerance: float) -> _Held | None:
-        """Take back the piece that misses most; None if every target is within ``tolerance``."""
-        gap = (self.attributed - self._difference).abs()
-        failing = gap > tolerance * self._difference.abs()
-        if not self._held or not bool(failing.any()):
-            return None
-        misses = torch.stack([held.missed[failing].amax() for held in self._held])
-        worst = self._held.pop(int(misses.argmax()))
-        self.attributed -= worst.attributed
-        return worst
-
-    def gradient(self) -> Float[Tensor, "k 3 i j"]:
-        """The average gradient over the whole path."""
-        for held in self._held:
-            self._total += held.gradient.float() * (held.piece.high - held.piece.low)
-        self._held.clear()
-        return self._total
-
-
-class _Path:
-    """The straight line between two inputs, integrated piece by piece.
-
-    Attributes:
-        first: Score of every target at the start.
-        last: Score of every target at the end.
-        evaluations: Gradient evaluations so far, those of pieces that were cut again included.
-    """
-
-    def __init__(
-        self, probe: Probe, start: Float[Tensor, "1 3 i j"], end: Float[Tensor, "1 3 i j"]
-    ) -> None:
-        self._probe = probe
-        self._start = start
-        self._change = end - start
-        self.first = self._scores(0.0)
-        self.last = self._scores(1.0)
-        self.evaluations = 0
-
-    def integrate(
-        self, steps: int, max_steps: int, tolerance: float
-    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
-        """Average gradient over the path, and what each target's attributions sum to.
-
-        The piece that misses most is cut first, until no target misses more than ``tolerance``.
-        """
-        edges = [(step / steps) ** 2 for step in range(steps + 1)]
-        scores = [self.first, *(self._scores(edge) for edge in edges[1:-1]), self.last]
-        sums = _Sums(self._change, self.last - self.first, tolerance / SETTLED)
-        for piece in zip(edges, edges[1:], scores, scores[1:], strict=False):
-            sums.add(_Piece(*piece), self._gradient(piece[0], piece[1]))
-        while self.evaluations + 2 <= max_steps:
-            worst = sums.take_worst(tolerance)
-            if worst is None:
-                break
-            for piece, gradient in self._thirds(worst):
-                sums.add(piece, gradient)
-        return sums.gradient().cpu(), sums.attributed
-
-    def _thirds(self, held: _Held) -> list[tuple[_Piece, Tensor]]:
-        """The piece cut in three; the gradient of the whole is the middle third's as well."""
-        low, high, before, after = held.piece
-        third = (high - low) / 3
-        first, second = low + third, high - third
-        left, right = self._scores(first), self._scores(second)
-        return [
-            (_Piece(low, first, before, left), self._gradient(low, first)),
-            (_Piece(first, second, left, right), held.gradient.float()),
-            (_Piece(second, high, right, after), self._gradient(second, high)),
-        ]
-
-    def _gradient(self, low: float, high: float) -> Float[Tensor, "k 3 i j"]:
-        """Captum's midpoint rule on one piece of the path: its average gradient.
-
-        Captum differentiates one target at a time; its gradient function is replaced by one that
-        returns all targets' gradients of the same forward pass, stacked along the channels.
-        """
-
-        def all_targets(inputs: tuple[Tensor], **_settings: Any) -> tuple[Tensor]:
-            gradients, _scores = self._probe.gradients(inputs[0])
-            return (gradients.flatten(0, 1)[None],)
-
-        engine = captum.attr.IntegratedGradients(self._probe.scores, multiply_by_inputs=False)
-        engine.gradient_func = all_targets
-        stacked = engine.attribute(
-            self._start + high * self._change,
-            baselines=self._start + low * self._change,
-            n_steps=1,
-            method="gausslegendre",
-        )
-        self.evaluations += 1
-        unstacked: Tensor = stacked[0].unflatten(0, (-1, 3))
-        return unstacked
-
-    def _scores(self, position: float) -> Float[Tensor, "k"]:
-        with torch.no_grad():
-            return self._probe.scores(self._start + position * self._change)

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, Probe
+from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.parchgrad_gradient import Choice, PartitionedProbe, Rule
 from xai_detect.explainers.parchgrad_layers import Layer, strengths
 from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, load_statistics
+from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution
 from xai_detect.frame import Frame
 from xai_detect.types import Target

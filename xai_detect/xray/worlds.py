@@ -126,12 +126,12 @@ def _stamped(spot: Point, far: Point, rng: np.random.Generator) -> Made:
 
 def _short(name: str, longest: float, rng: np.random.Generator) -> Item:
     """An item no longer than ``longest`` mm, the first that fits of many drawn."""
-    for _ in range(100):
+    for _ in range(1000):
         item = build(name, rng)
         lathes = [part for part in item.parts if isinstance(part, Lathe)]
         if max(part.along[-1] for part in lathes) * 2 <= longest:
             return item
-    raise InputError(f"no {name} shorter than {longest} mm in 100 tries")
+    raise InputError(f"no {name} shorter than {longest} mm in 1000 tries")
 
 
 _MAKERS: Mapping[str, Callable[[Point, Point, np.random.Generator], Made]] = MappingProxyType(
