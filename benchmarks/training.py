@@ -162,7 +162,7 @@ def train(
     rng = np.random.default_rng(plan.seed)
     pool = [make(rng) for _ in range(plan.pool)]
     model.args = SimpleNamespace(box=7.5, cls=plan.classification, dfl=1.5)
-    model.to(memory_format=torch.channels_last).train()
+    model.requires_grad_(True).to(memory_format=torch.channels_last).train()
     criterion = v8DetectionLoss(model)
     average = copy.deepcopy(model).eval()
     optimiser = torch.optim.AdamW(_groups(model), lr=plan.rate, betas=(0.9, 0.99))
