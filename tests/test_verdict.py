@@ -12,11 +12,11 @@ from xai_detect.trust.verdict import MAP_CHECKS, READ, judge
 from xai_detect.types import Evidence, Level
 
 GOOD = {
-    "score": 0.87, "inside": 0.74, "ring": 0.12, "outside": 0.14, "chance_inside": 0.06,
+    "score": 0.87, "inside": 0.74, "ring": 0.24, "outside": 0.02, "chance_inside": 0.06,
     "lift": 12.3, "percentile": 0.98, "without_box": 0.12, "context_only": 0.02, "box_only": 0.85,
     "without_outside": 0.86, "without_elsewhere": 0.87, "necessity": 0.86, "sufficiency": 0.98,
     "outside_effect": 0.01, "rival": 0.01, "rival_label": 1.0, "rival_box_only": 0.02,
-    "rival_box_label": 1.0, "margin": 6.5, "margin_box_only": 6.0, "completeness_error": 0.02,
+    "rival_box_label": 1.0, "margin": 6.5, "margin_box_only": 6.0, "margin_without_outside": 6.4, "completeness_error": 0.02,
     "repeatability": 0.9, "input_level": 1.0, "trust": 0.8,
 }  # fmt: skip
 WORDS = {"name": "knife", "rival_name": "gun", "rival_box_name": "gun"}
@@ -79,6 +79,7 @@ OUTSIDE = {"inside": 0.3, "ring": 0.1, "outside": 0.6}
     [
         ({"context_only": 0.8}, "context"),
         ({"outside_effect": 0.9, "without_outside": 0.05, "sufficiency": 0.1}, "outside_effect"),
+        ({"margin_without_outside": 0.3, "without_outside": 0.5}, "class_lost"),
         (
             {"box_only": 0.02, "sufficiency": 0.02, "rival_box_only": 0.9, "margin_box_only": -6.0},
             "class_undecided",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from xai_detect.data.files import read_text
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.explainers.protocol import Method
@@ -24,6 +25,9 @@ BACKWARD_COST = 0.8
 def find_sources(given: Sequence[str]) -> list[Path]:
     """The image files behind what the user typed, each once, in order.
 
+    Paths come back absolute, so that a run resumed from another working folder knows what it has
+    done, and never takes one ``a.jpg`` for another. Links to images keep their own names.
+
     Args:
         given: Files, folders (images directly inside), globs, or ``.txt`` files with one of these
             per line, relative to the text file.
@@ -31,13 +35,22 @@ def find_sources(given: Sequence[str]) -> list[Path]:
     Raises:
         InputError: If one of them names nothing, or nothing is left.
     """
-    found = [path for one in given for path in _expanded(one)]
+    try:
+        found = [path.parent.resolve() / path.name for one in given for path in _expanded(one)]
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not found:
         raise InputError("no images were given; pass a file, a folder, a glob or a .txt list")
     return list(dict.fromkeys(found))
 
 
-def _expanded(given: str) -> Iterator[Path]:
+def shown_path(path: str | Path) -> str:
+    """A source as it is printed: relative where it lies below the working folder."""
+    path, here = Path(path), Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _expanded(given: str, *, listed: bool = False) -> Iterator[Path]:
     path = Path(given)
     if path.is_dir():
         inside = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
@@ -45,9 +58,11 @@ def _expanded(given: str) -> Iterator[Path]:
             raise InputError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
         yield from inside
     elif path.suffix.lower() == ".txt" and path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        if listed:
+            raise InputError(f"{path} is a list inside a list; name its images themselves")
+        for line in read_text(path).splitlines():
             if line.strip() and not line.startswith("#"):
-                yield from _expanded(str(path.parent / line.strip()))
+                yield from _expanded(str(path.parent / line.strip()), listed=True)
     elif path.exists() or not glob.has_magic(given):
         yield path  # a missing file is reported where it is read, and the others are done
     else:
@@ -68,9 +83,9 @@ def expected_seconds(
     for path in sources[:: max(1, len(sources) // SAMPLED)][:SAMPLED]:
         try:
             image = load_image(path)
-        except InputError:
+            count = len(detect(detector, image, confidence))  # the first pass also warms up
+        except InputError:  # told where the image is inspected
             continue
-        count = len(detect(detector, image, confidence))  # the first pass also warms up
         start = time.perf_counter()
         detect(detector, image, confidence)
         forward = time.perf_counter() - start

@@ -12,9 +12,9 @@ import typer
 
 import xai_detect
 from xai_detect import doctor as health
-from xai_detect import options
-from xai_detect.batch import expected_seconds, find_sources, inspect_all
-from xai_detect.errors import XaiDetectError
+from xai_detect import inspection, options
+from xai_detect.batch import expected_seconds, find_sources, inspect_all, shown_path
+from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.output import text
 from xai_detect.output.load import Run
@@ -63,12 +63,12 @@ def inspect(
 ) -> None:
     """Find objects, explain each, and say which detections can be trusted."""
     sources = find_sources(source)
+    chosen = build_method(method, **options.settings(setting))
+    rules = read_policy(policy) if policy else DEFAULT_POLICY
     detector = options.load(model, domain, device, imgsz, iou)
     if as_class is not None:
         label_of(as_class, detector.class_names)
-    chosen = build_method(method, **options.settings(setting))
-    rules = read_policy(policy) if policy else DEFAULT_POLICY
-    header = options.header(detector, chosen, conf, as_class, rules)
+    header = options.header(detector, chosen, conf, iou, as_class, rules)
     run = open_run(out, header, command=options.command())
     left = [one for one in sources if str(one) not in run.done]
     if len(left) < len(sources):
@@ -89,7 +89,8 @@ def inspect(
                 step=step,
             )
     except KeyboardInterrupt:
-        options.notes.print(f"interrupted; {out} keeps what is done: run the same command to go on")
+        run.finish("interrupted")
+        options.notes.print(f"{out} keeps what is done; run the same command to go on")
         raise typer.Exit(130) from None
     _print_run(run.finish(), {str(one) for one in sources}, as_json, fail_on)
 
@@ -105,6 +106,7 @@ def evaluate(
         str | None, typer.Option(help="train, val, test ... where the set has some.")
     ] = None,
     method: options.MethodName = "integrated_gradients",
+    setting: options.Setting = None,
     explain: Annotated[
         bool, typer.Option("--explain/--no-explain", help="Verdicts too, or detection alone.")
     ] = True,
@@ -120,18 +122,21 @@ def evaluate(
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation import evaluate as run_evaluation
 
+    chosen = build_method(method, **options.settings(setting))
     dataset = read_dataset(data, images=images, split=split)
     detector = options.load(model, domain, device, imgsz, iou)
     if explain:
         paths = [scan.path for scan in dataset.scans]
-        options.tell_cost(expected_seconds(detector, build_method(method), paths, conf), len(paths))
+        options.tell_cost(expected_seconds(detector, chosen, paths, conf), len(paths))
     with options.bar("evaluating", len(dataset)) as step:
         result = run_evaluation(
             detector,
             dataset,
             confidence=conf,
             explain=explain,
-            method=method,
+            inspector=lambda image, name: inspection.inspect(
+                detector, image, method=chosen, confidence=conf, source=name
+            ),
             progress=lambda *_: step(),
         )
     for problem in result.problems:
@@ -232,17 +237,19 @@ def doctor(as_json: options.AsJson = False) -> None:
 
 
 def _print_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn | None) -> None:
-    shown = [one for one in run.inspections if one.source in sources]
+    shown = [one for one in run.records if one.source in sources]
     failed = {source: why for source, why in run.failed.items() if source in sources}
     levels = [verdict.level for one in shown for verdict in one.verdicts]
     if as_json:
         print(text.run_json(run, shown, failed))
-    else:
-        print(text.run_lines(run, shown))
+    elif shown:
+        print(text.run_lines(run, shown, shown_path))
+    if not shown and len(failed) == 1:
+        raise InputError(*failed.values())
     for source, why in failed.items():
-        print(f"failed: {source}: {why}", file=sys.stderr)
-    if failed and not shown:
-        raise typer.Exit(1)
+        print(f"failed: {shown_path(source)}: {why}", file=sys.stderr)
+    if not shown:
+        raise InputError(f"none of the {len(failed)} images could be inspected")
     bad = {Level.UNTRUSTED} | ({Level.UNCERTAIN} if fail_on is options.FailOn.UNCERTAIN else set())
     if fail_on is not None and bad & set(levels):
         raise typer.Exit(3)
@@ -254,6 +261,9 @@ def main() -> None:
         app(standalone_mode=True)
     except XaiDetectError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"error: {error.filename or 'the disk'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 
+from xai_detect.detectors.weights import quiet
 from xai_detect.errors import MissingExtraError, XaiDetectError
 
 TESTED = {
@@ -86,12 +87,13 @@ def _adapter() -> Finding:
     """Build an untrained network and ask it everything the adapter reads."""
     what = "ultralytics adapter"
     try:
-        from ultralytics.nn.tasks import DetectionModel
+        with quiet():
+            from ultralytics.nn.tasks import DetectionModel
 
-        from xai_detect.detectors.ultralytics import UltralyticsDetector
-        from xai_detect.types import Provenance
+            from xai_detect.detectors.ultralytics import UltralyticsDetector
+            from xai_detect.types import Provenance
 
-        network = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
+            network = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
         network.names = {0: "a", 1: "b"}
         provenance = Provenance("untrained", "ultralytics", "", "photo", "64")
         detector = UltralyticsDetector(network, provenance, imgsz=64)

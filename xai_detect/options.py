@@ -40,9 +40,15 @@ Setting = Annotated[
     list[str] | None,
     typer.Option("--setting", help="Hyper-parameter of the method as name=value; repeatable."),
 ]
-Confidence = Annotated[float, typer.Option("--conf", help="Drop detections at or below it.")]
-Overlap = Annotated[float, typer.Option("--iou", help="Suppress boxes that overlap more.")]
-Side = Annotated[int | None, typer.Option("--imgsz", help="Longest side of the input, pixels.")]
+Confidence = Annotated[
+    float, typer.Option("--conf", min=0, max=1, help="Drop detections at or below it.")
+]
+Overlap = Annotated[
+    float, typer.Option("--iou", min=0, max=1, help="Suppress boxes that overlap more.")
+]
+Side = Annotated[
+    int | None, typer.Option("--imgsz", min=1, help="Longest side of the input, pixels.")
+]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:0 ...")]
 Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
@@ -56,7 +62,7 @@ def load(model: str, domain: str | None, device: str, imgsz: int | None, iou: fl
 
 
 def header(
-    detector: Any, method: Any, confidence: float, asked: str | None, policy: Policy
+    detector: Any, method: Any, confidence: float, iou: float, asked: str | None, policy: Policy
 ) -> Header:
     """What all images of this run will have in common."""
     return Header(
@@ -66,7 +72,7 @@ def header(
         settings=settings_of(method),
         confidence=confidence,
         asked=asked,
-        options={"policy": dict(policy.limits), "iou": detector.iou},
+        options={"policy": dict(policy.limits), "iou": iou},
     )
 
 
@@ -92,7 +98,10 @@ def tell_cost(seconds: float, images: int) -> None:
 
 
 class bar:  # noqa: N801 - used as a function in a with statement
-    """A progress bar on stderr; entering it gives the function that advances it."""
+    """A progress bar on stderr; entering it gives the function that advances it.
+
+    Ctrl-C while it runs is acknowledged in one line.
+    """
 
     def __init__(self, what: str, total: int) -> None:
         self._progress = Progress(
@@ -105,8 +114,10 @@ class bar:  # noqa: N801 - used as a function in a with statement
         self._progress.start()
         return lambda: self._progress.advance(self._task)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._progress.stop()
+        if kind is KeyboardInterrupt:
+            notes.print("interrupted")
 
 
 def command() -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from xai_detect.boxes import Box, Size
 from xai_detect.errors import InputError
-from xai_detect.images import MAX_PIXELS, SUFFIXES
+from xai_detect.images import MAX_PIXELS, SUFFIXES, open_file
 
 MAX_TEXT_BYTES = 16 * 1024**2
 """Limit for an XML, YAML, label or list file; real ones stay far below."""
@@ -144,7 +144,7 @@ def upright_size(path: Path) -> Size:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with open_file(path) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise InputError(

@@ -103,9 +103,9 @@ class PartitionedProbe(Probe):
             for hook in hooks:
                 hook.remove()
 
-    def _backward(self, row: int, scores: Tensor, point: Tensor) -> Tensor:
+    def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
         self._row = row
-        return super()._backward(row, scores, point)
+        return super()._backward(row, scores, point, last)
 
     def _hook(self, layer: Layer) -> Any:
         def turn(gradient: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import captum.attr
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -39,18 +39,18 @@ class Probe:
         return torch.stack([log_odds[row, t.label] for row, t in enumerate(self._targets)])
 
     def gradients(
-        self, pixels: Float[Tensor, "1 3 i j"]
-    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
-        """Gradients and scores of every target, detached."""
+        self, pixels: Float[Tensor, "1 3 i j"], rows: Sequence[int] | None = None
+    ) -> tuple[Float[Tensor, "r 3 i j"], Float[Tensor, "k"]]:
+        """Gradients of some targets (None: of all) and scores of every target, detached."""
         with torch.enable_grad():
             point = pixels.detach().requires_grad_()
             scores = self.scores(point)
-            self.backward_passes += len(scores)
-            rows = [self._backward(row, scores, point) for row in range(len(scores))]
-        return torch.cat(rows), scores.detach()
+            wanted = range(len(scores)) if rows is None else rows
+            self.backward_passes += len(wanted)
+            found = [self._backward(row, scores, point, row == wanted[-1]) for row in wanted]
+        return torch.cat(found), scores.detach()
 
-    def _backward(self, row: int, scores: Tensor, point: Tensor) -> Tensor:
-        last = row == len(scores) - 1
+    def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
         return torch.autograd.grad(scores[row], point, retain_graph=not last)[0]
 
     def passes(self) -> dict[str, float]:
@@ -73,20 +73,29 @@ class _Piece(NamedTuple):
 class _Held(NamedTuple):
     """A piece that may still be cut: its gradient, what it attributes, and by how much it misses.
 
-    ``missed`` is a share of each target's whole score difference. The gradient is kept in half
-    precision as a part of its own largest value, which is finer than the rule that made it.
+    All but ``piece`` have a row for each of the targets ``rows``. ``missed`` is a share of the
+    target's whole score difference. The gradient is kept in half precision as a part of its own
+    largest value, which is finer than the rule that made it.
     """
 
     piece: _Piece
-    half: Float[Tensor, "k 3 i j"]
+    rows: Int[Tensor, "r"]
+    half: Float[Tensor, "r 3 i j"]
     largest: Float[Tensor, ""]
-    attributed: Float[Tensor, "k"]
-    missed: Float[Tensor, "k"]
+    attributed: Float[Tensor, "r"]
+    missed: Float[Tensor, "r"]
 
     @property
-    def gradient(self) -> Float[Tensor, "k 3 i j"]:
+    def gradient(self) -> Float[Tensor, "r 3 i j"]:
         """The gradient at full precision."""
         return self.half.float() * self.largest
+
+    def of(self, kept: Bool[Tensor, "r"]) -> "_Held":
+        """The same piece for some of its targets."""
+        return _Held(
+            self.piece, self.rows[kept], self.half[kept], self.largest,
+            self.attributed[kept], self.missed[kept],
+        )  # fmt: skip
 
 
 class _Sums:
@@ -106,35 +115,53 @@ class _Sums:
         self._total: Tensor = torch.zeros_like(change).repeat(len(difference), 1, 1, 1)
         self._held: list[_Held] = []
 
-    def add(self, piece: _Piece, gradient: Float[Tensor, "k 3 i j"]) -> None:
-        """Count a piece, and hold it apart if it misses its own score difference."""
+    def add(
+        self, piece: _Piece, rows: Int[Tensor, "r"], gradient: Float[Tensor, "r 3 i j"]
+    ) -> None:
+        """Count a piece for some targets; hold it for those whose score difference it misses."""
         width = piece.high - piece.low
         attributed = (gradient * self._change).flatten(1).sum(dim=1) * width
-        gap = (attributed - (piece.after - piece.before)).abs()
-        missed = gap / self._difference.abs().clamp(min=torch.finfo(gap.dtype).tiny)
-        self.attributed += attributed
-        if bool((missed > self._settled).any()):
-            largest = gradient.abs().amax().clamp(min=torch.finfo(gradient.dtype).tiny)
-            half = (gradient / largest).half()
-            self._held.append(_Held(piece, half, largest, attributed, missed))
-        else:
-            self._total += gradient * width
+        gap = (attributed - (piece.after - piece.before)[rows]).abs()
+        missed = gap / self._difference[rows].abs().clamp(min=torch.finfo(gap.dtype).tiny)
+        self.attributed[rows] += attributed
+        largest = gradient.abs().amax().clamp(min=torch.finfo(gradient.dtype).tiny)
+        kept = missed > self._settled
+        self._total[rows[~kept]] += gradient[~kept] * width
+        if bool(kept.any()):
+            half = (gradient[kept] / largest).half()
+            self._held.append(
+                _Held(piece, rows[kept], half, largest, attributed[kept], missed[kept])
+            )
 
     def take_worst(self, tolerance: float) -> _Held | None:
-        """Take back the piece that misses most; None if every target is within ``tolerance``."""
+        """Take back the piece that misses most; None if every target is within ``tolerance``.
+
+        Targets within it are settled for good: they cost no further backward pass.
+        """
         gap = (self.attributed - self._difference).abs()
         failing = gap > tolerance * self._difference.abs()
-        if not self._held or not bool(failing.any()):
+        self._held = [
+            held.of(failing[held.rows]) for held in self._held if self._settle(held, failing)
+        ]
+        if not self._held:
             return None
-        misses = torch.stack([held.missed[failing].amax() for held in self._held])
+        misses = torch.stack([held.missed.amax() for held in self._held])
         worst = self._held.pop(int(misses.argmax()))
-        self.attributed -= worst.attributed
+        self.attributed[worst.rows] -= worst.attributed
         return worst
+
+    def _settle(self, held: _Held, failing: Bool[Tensor, "k"]) -> bool:
+        """Add up the targets of a piece that fail no more; whether any is left."""
+        done = ~failing[held.rows]
+        if bool(done.any()):
+            width = held.piece.high - held.piece.low
+            self._total[held.rows[done]] += held.of(done).gradient * width
+        return not bool(done.all())
 
     def gradient(self) -> Float[Tensor, "k 3 i j"]:
         """The average gradient over the whole path."""
         for held in self._held:
-            self._total += held.gradient * (held.piece.high - held.piece.low)
+            self._total[held.rows] += held.gradient * (held.piece.high - held.piece.low)
         self._held.clear()
         return self._total
 
@@ -169,14 +196,15 @@ class StraightPath:
         scores = [self.first, *(self._scores(edge) for edge in edges[1:-1]), self.last]
         settled = tolerance / SETTLED if self.evaluations + steps + 2 <= max_steps else math.inf
         sums = _Sums(self._change, self.last - self.first, settled)
+        everyone = torch.arange(len(self.first))
         for piece in zip(edges, edges[1:], scores, scores[1:], strict=False):
-            sums.add(_Piece(*piece), self._gradient(piece[0], piece[1]))
+            sums.add(_Piece(*piece), everyone, self._gradient(piece[0], piece[1], everyone))
         while self.evaluations + 2 <= max_steps:
             worst = sums.take_worst(tolerance)
             if worst is None:
                 break
             for piece, gradient in self._thirds(worst):
-                sums.add(piece, gradient)
+                sums.add(piece, worst.rows, gradient)
         return sums.gradient().cpu(), sums.attributed
 
     def _thirds(self, held: _Held) -> list[tuple[_Piece, Tensor]]:
@@ -186,20 +214,22 @@ class StraightPath:
         first, second = low + third, high - third
         left, right = self._scores(first), self._scores(second)
         return [
-            (_Piece(low, first, before, left), self._gradient(low, first)),
+            (_Piece(low, first, before, left), self._gradient(low, first, held.rows)),
             (_Piece(first, second, left, right), held.gradient),
-            (_Piece(second, high, right, after), self._gradient(second, high)),
+            (_Piece(second, high, right, after), self._gradient(second, high, held.rows)),
         ]
 
-    def _gradient(self, low: float, high: float) -> Float[Tensor, "k 3 i j"]:
+    def _gradient(
+        self, low: float, high: float, rows: Int[Tensor, "r"]
+    ) -> Float[Tensor, "r 3 i j"]:
         """Captum's midpoint rule on one piece of the path: its average gradient.
 
         Captum differentiates one target at a time; its gradient function is replaced by one that
-        returns all targets' gradients of the same forward pass, stacked along the channels.
+        returns several targets' gradients of the same forward pass, stacked along the channels.
         """
 
         def all_targets(inputs: tuple[Tensor], **_settings: Any) -> tuple[Tensor]:
-            gradients, _scores = self._probe.gradients(inputs[0])
+            gradients, _scores = self._probe.gradients(inputs[0], rows.tolist())
             return (gradients.flatten(0, 1)[None],)
 
         engine = captum.attr.IntegratedGradients(self._probe.scores, multiply_by_inputs=False)

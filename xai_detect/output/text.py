@@ -2,22 +2,29 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xai_detect.measures.summary import Evaluation
 from xai_detect.output.load import Run
-from xai_detect.types import Inspection, Level
+from xai_detect.output.records import Record
+from xai_detect.types import Level
 
 MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}
 
 
-def run_lines(run: Run, shown: Sequence[Inspection]) -> str:
-    """One line per detection, sentence included, then the counts and where the report is."""
+def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = str) -> str:
+    """One line per detection, sentence included, then the counts and where the report is.
+
+    Args:
+        run: The run.
+        shown: Those of its images that were asked for.
+        name: How a source is printed.
+    """
     lines = []
     for one in shown:
         count = len(one.detections)
-        lines.append(f"{one.source}: {count or 'no'} detection{'s' if count != 1 else ''}")
+        lines.append(f"{name(one.source)}: {count or 'no'} detection{'s' if count != 1 else ''}")
         for row, (target, verdict) in enumerate(zip(one.targets, one.verdicts, strict=True)):
             found = one.detections.target(row)
             asked = "" if found.label == target.label else f" (reported as {found.name})"
@@ -32,7 +39,7 @@ def run_lines(run: Run, shown: Sequence[Inspection]) -> str:
     return "\n".join(lines)
 
 
-def run_json(run: Run, shown: Sequence[Inspection], failed: Mapping[str, str]) -> str:
+def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> str:
     """The run as one JSON object."""
     rows = [
         {

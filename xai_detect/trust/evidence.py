@@ -13,6 +13,7 @@ percentile           share of placebo boxes that hold less evidence than the box
 without_box          score with the box's content continued from its surroundings
 context_only         score with box and ring emptied: what the surroundings alone are worth
 box_only             score with everything beyond the ring emptied, the better of two fills
+box_only_least       the same, the worse of two fills
 without_outside      score with the strongest outside evidence removed; ``score`` if there is none
 without_elsewhere    score with the mirror image of that region removed instead (placebo)
 necessity            ``1 - without_box / score``, cut to [0, 1]
@@ -20,10 +21,11 @@ sufficiency          ``box_only / score``, cut to [0, 1]
 outside_effect       ``1 - without_outside / score``, less the same for the placebo, in [-1, 1]
 rival                confidence for the runner-up class in the same box
 rival_label          which class that is
-rival_box_only       the strongest other class when only the box is left
+margin               log-odds of the class against the strongest other, whole image
+margin_box_only      the same when only the box is left, the worse of two fills
+rival_box_only       the strongest other class in that fill
 rival_box_label      which class that is
-margin               log-odds of the class against the runner-up, whole image
-margin_box_only      the same when only the box is left
+margin_without_outside  the same margin with the strongest outside evidence removed
 completeness_error   the method's own, as a share of the score difference; absent if it has none
 repeatability        cosine of the map with one of a shifted, slightly noisy copy, in [-1, 1]
 input_level          1 if the method sees the whole input, 0 if only the detector's last layers
@@ -54,6 +56,14 @@ from xai_detect.types import Evidence, Explanation, Target
 
 RING_SHARE, RING_LEAST = 0.15, 8.0
 """Width of the ring, share of the side and pixels: edges just outside are legitimate evidence."""
+
+FAINTEST = 1e-4
+"""Confidences below this are all the same: nothing."""
+
+RIVALS = (
+    "rival", "rival_label", "rival_box_only", "rival_box_label",
+    "margin", "margin_box_only", "margin_without_outside",
+)  # fmt: skip
 
 MOST_PASSES = 7
 """Forward passes that ``weigh`` spends on one detection, repeatability left out."""
@@ -146,11 +156,13 @@ def _removals(
         "without_box": float(found[1, target.label]),
         "context_only": float(found[2, target.label]),
         "box_only": float(found[3:5, target.label].max()),
+        "box_only_least": float(found[3:5, target.label].min()),
         "without_outside": float(found[0 if beyond is None else 5, target.label]),
         "without_elsewhere": float(found[0 if beyond is None else 6, target.label]),
         "forward_passes": float(len(changed)),
     }
-    return {**values, **_ratios(values), **_rivals(found, target.label)}
+    without = found[0 if beyond is None else 5]
+    return {**values, **_ratios(values), **_rivals(found[0], found[3:5], without, target.label)}
 
 
 def _survivals(
@@ -176,25 +188,35 @@ def _ratios(values: dict[str, float]) -> dict[str, float]:
     }
 
 
-def _rivals(found: Float[Tensor, "n c"], label: int) -> dict[str, float]:
-    if found.shape[1] < 2:
-        names = ("rival", "rival_label", "rival_box_only", "rival_box_label")
-        return dict.fromkeys((*names, "margin", "margin_box_only"), math.nan)
-    others = found.clone()
-    others[:, label] = -1
-    rival = int(others[0].argmax())
-    box_only = found[3] if found[3, label] >= found[4, label] else found[4]
-    alone = others[3] if found[3, label] >= found[4, label] else others[4]
-    odds = found.double().clamp(1e-6, 1 - 1e-6).logit()
-    odds_box = box_only.double().clamp(1e-6, 1 - 1e-6).logit()
+def _rivals(
+    whole: Float[Tensor, "c"],
+    alone: Float[Tensor, "2 c"],
+    without: Float[Tensor, "c"],
+    label: int,
+) -> dict[str, float]:
+    if len(whole) < 2:
+        return dict.fromkeys(RIVALS, math.nan)
+    rival, strongest, margin = _against(whole, label)
+    boxes_alone = [_against(one, label) for one in alone]
+    rival_box, strongest_box, margin_box = min(boxes_alone, key=lambda one: one[2])
     return {
-        "rival": float(found[0, rival]),
+        "rival": strongest,
         "rival_label": float(rival),
-        "rival_box_only": float(alone.max()),
-        "rival_box_label": float(alone.argmax()),
-        "margin": float(odds[0, label] - odds[0, rival]),
-        "margin_box_only": float(odds_box[label] - odds_box[rival]),
+        "rival_box_only": strongest_box,
+        "rival_box_label": float(rival_box),
+        "margin": margin,
+        "margin_box_only": margin_box,
+        "margin_without_outside": _against(without, label)[2],
     }
+
+
+def _against(found: Float[Tensor, "c"], label: int) -> tuple[int, float, float]:
+    """The strongest other class, its confidence, and the log-odds by which the label leads it."""
+    others = found.clone()
+    others[label] = -1
+    rival = int(others.argmax())
+    odds = found[[label, rival]].double().clamp(FAINTEST, 1 - FAINTEST).logit()
+    return rival, float(found[rival]), float(odds[0] - odds[1])
 
 
 def _mirrored(region: Bool[Tensor, "h w"], near: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:

@@ -119,16 +119,22 @@ class _Case:
         seen = max(self._value("box_only"), self._value("rival_box_only"))
         if not seen >= self._limits["seen"] * self._value("score"):
             return False
-        flipped = self._value("rival_box_only") > self._value("box_only")
-        return flipped or self._value("margin_box_only") < self._limits["margin"] * self._value(
-            "margin"
-        )
+        return self._value("margin_box_only") < self._limits["margin"] * self._value("margin")
+
+    def _class_lost(self) -> bool:
+        """Whether the class loses its lead once the outside evidence that the map shows is gone."""
+        if not self._value("without_outside") >= self._limits["seen"] * self._value("score"):
+            return False
+        left = self._value("margin_without_outside")
+        return left < self._limits["margin"] * self._value("margin")
 
     def _outside_reasons(self) -> tuple[Reason, ...]:
         """What the removal tests say against the box; empty if they do not."""
         reasons = []
         if self._outside_matters():
             reasons.append(self._reason("outside_effect", "outside_effect", "outside_effect"))
+        if self._class_lost():
+            reasons.append(self._reason("class_lost", "margin_without_outside", "margin"))
         if self._class_undecided():
             reasons.append(self._reason("class_undecided", "margin_box_only", "margin"))
         if self._context_keeps():
