@@ -57,7 +57,7 @@ def model_figures(world: str, count: int) -> dict[str, Any]:
     """Whether a model finds its item and obeys its cause, on ``count`` held-out scans."""
     model = shipping.rebuilt(f"planted/{world}")
     values = train_planted.measure(model, world, count, SEED)
-    rates = ("found", "right", "flips", "right_without", "found_without")
+    rates = ("found", "right", "flips", "right_without", "found_without", "first_without")
     figures: dict[str, Any] = {
         name: [round(float(values[name].mean()), 4), *wilson(float(values[name].sum()), count)]
         for name in rates
@@ -73,7 +73,7 @@ def model_figures(world: str, count: int) -> dict[str, Any]:
 def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
     """Evidence on the true cause and verdicts, for the best detection of each scan."""
     detector = xd.load_detector(f"planted/{world}")
-    shares, chances, hits, levels = [], [], [], Counter[str]()
+    shares, chances, hits, levels, by_class = [], [], [], Counter[str](), Counter[str]()
     for scan in scans:
         seen = xd.inspect(detector, scan.image, method=method)
         if len(seen.targets) == 0 or seen.targets[0].label != scan.label:
@@ -85,6 +85,7 @@ def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str
         chances.append(float(scan.cause.mean()))
         hits.append(bool(scan.cause.flat[int(positive.argmax())]))
         levels[str(seen.verdicts[0].level)] += 1
+        by_class[f"{scan.class_name} {seen.verdicts[0].level}"] += 1
     wanted = "TRUSTED" if world in HONEST else "UNTRUSTED"
     judged = sum(count for name, count in levels.items() if name != "missed or misread")
     return {
@@ -95,6 +96,7 @@ def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str
             *wilson(sum(hits), len(hits)),
         ],
         "verdicts": dict(sorted(levels.items())),
+        "verdicts_by_class": dict(sorted(by_class.items())),
         "wanted": wanted,
         "as_wanted": [
             round(levels[wanted] / judged, 4) if judged else math.nan,
@@ -114,11 +116,15 @@ def table(results: dict[str, Any]) -> str:
         "",
         "## Models",
         "",
-        "| world | n | item found | class right | swap flips | right without cause | counts |",
-        "|---|---|---|---|---|---|---|",
+        "| world | n | item found | class right | swap flips | right without cause | "
+        "first class without cause | counts |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for world, row in results["models"].items():
-        cells = [_cell(row[name]) for name in ("found", "right", "flips", "right_without")]
+        cells = [
+            _cell(row[name])
+            for name in ("found", "right", "flips", "right_without", "first_without")
+        ]
         counts = "yes" if row["counts"] else "**no**"
         lines.append(f"| {world} | {row['scans']} | {' | '.join(cells)} | {counts} |")
     lines += [
@@ -130,7 +136,7 @@ def table(results: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in results["maps"]:
-        verdicts = ", ".join(f"{name} {count}" for name, count in row["verdicts"].items())
+        verdicts = ", ".join(f"{name} {count}" for name, count in row["verdicts_by_class"].items())
         lines.append(
             f"| {row['method']} | {row['world']} | {row['scans']} | "
             f"{_cell(row['share_on_cause'])} | {row['chance']:.3f} | "

@@ -121,8 +121,10 @@ def measure(
     """Per held-out scan: found, right class, flips with the cause, right without it, its margin.
 
     Returns:
-        Arrays of 0 and 1 (``margin_without`` in [0, 1]); ``right_without`` is the share of scans in
-        which the class of the removed cause is still the stronger one: chance is 0.5.
+        Arrays of 0 and 1 (``margin_without`` in [0, 1]). ``right_without``: the class of the
+        removed cause is still the stronger one, chance is 0.5. ``first_without``: the first class
+        is the stronger one without a cause; near 0 or 1 one class has become the default, and
+        detections of that class rest on the *absence* of the other's cause.
     """
     scenes = [compose_apart(world, np.random.default_rng(seed + i), SIZE) for i in range(count)]
     made = [render(scene, SIZE) for scene in scenes]
@@ -142,6 +144,7 @@ def measure(
         "right": right.astype(float),
         "flips": flipped.astype(float),
         "right_without": (gone[:, 4:].argmax(axis=1) == labels).astype(float),
+        "first_without": (gone[:, 4] > gone[:, 5]).astype(float),
         "margin_without": np.abs(gone[:, 4] - gone[:, 5]),
         "found_without": (gone[:, 4:].max(axis=1) >= 0.25).astype(float),
         "score": plain[:, 4:].max(axis=1),
@@ -210,7 +213,7 @@ def settled(
     """Second phase: two in five scans without a cause, so that neither class is the default."""
     plan = training.Plan(
         options.settle, classification=1.0, seed=options.seed + 1, threads=options.threads,
-        pool=300, refresh=3, rate=8e-4,
+        pool=300, refresh=3, rate=1.5e-3,
     )  # fmt: skip
     make = two_classes(maker(world, options.seed + 1, without=0.4))
     return training.train(model, make, plan, check, every=125)
