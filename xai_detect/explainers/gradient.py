@@ -167,7 +167,8 @@ class IntegratedGradients:
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """About 24 evaluations where pieces may be cut again, as measured on COCO detectors."""
-        evaluations = self.steps if self.steps == self.max_steps else min(24.0, self.max_steps)
+        fixed = self.steps == self.max_steps
+        evaluations = float(self.steps if fixed else min(24, self.max_steps))
         return evaluations + self.steps + 1, evaluations * targets
 
 

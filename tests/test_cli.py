@@ -1,0 +1,594 @@
+"""The command line from what is typed to what is printed, on the toy detector."""
+
+import errno
+import io
+import json
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy import CELL, ToyDetector, scene
+
+from xai_detect import batch, cli, demo, doctor, options
+from xai_detect.batch import find_sources, shown_path
+from xai_detect.detectors.load import load_detector
+from xai_detect.errors import InputError, WeightsError
+from xai_detect.explainers.methods import METHODS
+from xai_detect.explainers.parchgrad_statistics import load_statistics
+from xai_detect.output import files
+from xai_detect.output.load import load_run
+
+
+def write(path, *squares):
+    pixels = (scene(*squares).permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """The detector that every ``--model`` gives."""
+    detector = ToyDetector()
+    monkeypatch.setattr(options, "load_detector", lambda *_, **__: detector)
+    return detector
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch):
+    """Three images in the working folder; the toy finds two, one and no squares."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans").mkdir()
+    write(tmp_path / "scans" / "a.png", ("red", 1, 1), ("blue", 5, 2))
+    write(tmp_path / "scans" / "b.png", ("green", 3, 3))
+    write(tmp_path / "scans" / "c.png")
+    return tmp_path / "scans"
+
+
+@pytest.fixture
+def real_call(monkeypatch, capsys, scans):  # noqa: ARG001
+    """Type a command where ``scans`` lies; gives exit code, stdout and stderr."""
+
+    def typed(*words):
+        monkeypatch.setattr(sys, "argv", ["xai-detect", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return typed
+
+
+@pytest.fixture
+def call(real_call, toy):  # noqa: ARG001
+    """The same, with the toy as the detector."""
+    return real_call
+
+
+def without_bar(text):
+    return [
+        line
+        for line in text.splitlines()
+        if not line.startswith(("inspecting", "evaluating", "simulating", "measuring"))
+    ]
+
+
+def bomb():
+    """A PNG that claims 60,000 x 60,000 pixels and holds none."""
+    head = b"IHDR" + (60000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    return (
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d" + head + zlib.crc32(head).to_bytes(4, "big")
+    ) + b"\x00\x00\x00\x00IDAT\x35\xaf\x06\x1e\x00\x00\x00\x00IEND\xae\x42\x60\x82"
+
+
+def truncated_jpeg():
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    return buffer.getvalue()[:2000]
+
+
+BAD_FILES = {
+    "missing.png": (None, "does not exist"),
+    "words.png": (b"not an image", "is not an image"),
+    "cut.jpg": (truncated_jpeg(), "cut short"),
+    "empty.png": (b"", "0 bytes"),
+    "bomb.png": (bomb(), "more pixels than the limit"),
+}
+
+
+def test_every_detection_gets_a_verdict_in_words(call):
+    code, out, err = call("inspect", "scans/a.png", "--out", "run")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0] == "scans/a.png: 2 detections"
+    assert [line.split()[2] for line in lines[1:3]] == ["red", "blue"]
+    assert "% of the evidence" in lines[1]
+    assert lines[3].startswith("2 detections in 1 images: ")
+    assert lines[4] == f"report: {Path('run') / 'report.html'}"
+    assert Path("run/report.html").is_file()
+    assert "failed" not in err
+    run = load_run("run")
+    assert run.status == "done"
+    assert run.sessions[0]["command"] == "xai-detect inspect scans/a.png --out run"
+
+
+def test_json_is_one_object_and_nothing_else_on_stdout(call):
+    code, out, _ = call("inspect", "scans/a.png", "gone.png", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert content["images"] == 1
+    assert [row["class"] for row in content["detections"]] == ["red", "blue"]
+    assert {"box", "score", "verdict", "reasons", "evidence", "source"} <= set(
+        content["detections"][0]
+    )
+    assert [Path(name).name for name in content["failed"]] == ["gone.png"]
+
+
+def test_json_of_nothing_but_failures_is_still_one_object(call):
+    code, out, err = call("inspect", "gone.png", "lost.png", "--json")
+    assert code == 1
+    assert len(json.loads(out)["failed"]) == 2
+    assert without_bar(err)[-1] == "error: none of the 2 images could be inspected"
+
+
+def test_an_image_without_detections_is_a_result(call):
+    code, out, _ = call("inspect", "scans/c.png", "--fail-on", "uncertain")
+    assert code == 0
+    assert out.splitlines()[:2] == [
+        "scans/c.png: no detections",
+        "0 detections in 1 images: 0 TRUSTED, 0 UNCERTAIN, 0 UNTRUSTED",
+    ]
+
+
+def test_a_verdict_can_decide_the_exit_code(monkeypatch, scans, call):
+    elsewhere = ToyDetector(elsewhere=0.7)
+    monkeypatch.setattr(options, "load_detector", lambda *_, **__: elsewhere)
+    write(scans / "d.png", ("red", 0, 0), ("red", 5, 5))
+    code, out, _ = call("inspect", "scans/d.png", "--fail-on", "untrusted", "--out", "one")
+    assert "UNTRUSTED red" in out
+    assert code == 3
+    assert call("inspect", "scans/d.png", "--fail-on", "uncertain", "--out", "one")[0] == 3
+    assert call("inspect", "scans/d.png", "--out", "one")[0] == 0
+
+
+def test_another_class_can_be_asked_about(call):
+    code, out, _ = call("inspect", "scans/b.png", "--class", "red")
+    assert code == 0
+    assert "red (reported as green)" in out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect",),
+        ("inspect", "a.png", "--sharpen"),
+        ("inspect", "a.png", "--conf", "1.5"),
+        ("inspect", "a.png", "--iou", "-1"),
+        ("inspect", "a.png", "--imgsz", "0"),
+        ("inspect", "a.png", "--fail-on", "trusted"),
+        ("explode",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(call, words):
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    assert "Usage" in err
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_is_one_line_and_exit_code_1(call, name):
+    content, words = BAD_FILES[name]
+    if content is not None:
+        Path(name).write_bytes(content)
+    code, out, err = call("inspect", name)
+    assert (code, out) == (1, "")
+    (line,) = without_bar(err)
+    assert line.startswith("error: ")
+    assert name in line
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--class", "rad"), "did you mean 'red'"),
+        (("--method", "integrated_gradient"), "did you mean 'integrated_gradients'"),
+        (("--setting", "steps"), "has no '='"),
+        (("--setting", "stepz=4"), "stepz"),
+        (("--setting", "steps=many"), "steps"),
+        (("--setting", "steps=0"), "steps is 0"),
+        (("--setting", "baseline=fog"), "baseline 'fog'"),
+        (("--method", "parchgrad"), "fit-parchgrad"),
+        (("--domain", "sonar"), "choose from photo, xray"),
+        (("--policy", "none.toml"), "none.toml"),
+        (("--out", "scans"), "is not empty and holds no run"),
+        (("--out", "scans/a.png"), "is a file"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_code_1(call, words, said):
+    code, out, err = call("inspect", "scans/a.png", *words)
+    assert (code, out) == (1, "")
+    (line,) = without_bar(err)
+    assert line.startswith("error: ")
+    assert said in line
+
+
+def test_a_model_that_does_not_exist_gets_a_hint(real_call):
+    code, out, err = real_call("inspect", "scans/a.png", "--model", "yolo11q")
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "did you mean" in err
+
+
+def test_a_folder_of_another_run_is_refused(call):
+    assert call("inspect", "scans/a.png")[0] == 0
+    code, out, err = call("inspect", "scans/a.png", "--conf", "0.5")
+    assert (code, out) == (1, "")
+    assert "belongs to another run (confidence: 0.25 there, 0.5 here)" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_detectors_that_suppress_in_their_own_way_have_a_header_too(toy):
+    method = METHODS["input_x_gradient"]()
+    header = options.header(toy, method, 0.25, 0.7, None, cli.DEFAULT_POLICY)
+    assert header.options["iou"] == 0.7
+
+
+def test_bad_files_in_a_batch_are_listed_and_the_others_done(scans, call):
+    for name, (content, _) in BAD_FILES.items():
+        if content is not None:
+            (scans / name).write_bytes(content)
+    code, out, err = call("inspect", "scans", "scans/missing.png")
+    assert code == 0
+    assert "3 detections in 3 images" in out
+    listed = [line for line in err.splitlines() if line.startswith("failed: ")]
+    assert len(listed) == len(BAD_FILES)
+    run = load_run("run")
+    assert len(run.records) == 3
+    for name, (_, words) in BAD_FILES.items():
+        assert words in run.failed[str(scans / name)]
+    assert "missing.png" in Path("run/report.html").read_text()
+
+
+def test_a_mended_file_is_done_at_the_next_start(call):
+    call("inspect", "scans", "d.png")
+    write(Path("d.png"), ("blue", 0, 0))
+    assert "4 detections in 4 images" in call("inspect", "scans", "d.png")[1]
+    assert not load_run("run").failed
+
+
+def test_nothing_is_done_twice(toy, call):
+    first = call("inspect", "scans")[1]
+    toy.module.seen.clear()
+    code, again, err = call("inspect", "scans")
+    assert (code, again) == (0, first)
+    assert "3 of 3 images are done already" in err
+    assert toy.module.seen == []
+    assert len(load_run("run").sessions) == 2
+
+
+def test_a_run_goes_on_from_another_working_folder(toy, scans, call, monkeypatch):
+    call("inspect", "scans/a.png", "--out", "run")
+    monkeypatch.chdir(scans)
+    toy.module.seen.clear()
+    out = call("inspect", "a.png", "--out", "../run")[1]
+    assert out.startswith("a.png: 2 detections")
+    assert toy.module.seen == []
+    assert len(load_run("../run").records) == 1
+
+
+def test_files_of_one_name_in_two_folders_are_two_files(scans, call, monkeypatch):
+    call("inspect", "scans/a.png", "--out", "run")
+    (scans / "sub").mkdir()
+    write(scans / "sub" / "a.png", ("green", 0, 0))
+    monkeypatch.chdir(scans / "sub")
+    assert "a.png: 1 detection\n" in call("inspect", "a.png", "--out", "../../run")[1]
+    assert len(load_run("../../run").records) == 2
+
+
+def test_only_the_images_asked_for_are_printed(call):
+    call("inspect", "scans")
+    assert "1 detections in 1 images" in call("inspect", "scans/b.png")[1]
+
+
+def test_printing_reads_no_image_again(call):
+    call("inspect", "scans")
+    for path in Path("run/maps").iterdir():
+        path.unlink()
+    assert call("inspect", "scans")[0] == 0
+
+
+def interrupting(monkeypatch, module, name, after):
+    """Make the ``after``-th call of a function a Ctrl-C."""
+    original, calls = getattr(module, name), []
+
+    def function(*arguments, **options):
+        calls.append(0)
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(module, name, function)
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_next_call_goes_on(call, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupting(patch, batch, "inspect", after=2)
+        code, out, err = call("inspect", "scans")
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
+    assert "run the same command to go on" in err
+    run = load_run("run")
+    assert (run.status, len(run.records)) == ("interrupted", 1)
+    assert "a.png" in Path("run/report.html").read_text()
+    code, out, err = call("inspect", "scans")
+    assert code == 0
+    assert "1 of 3 images are done already" in err
+    assert "3 detections in 3 images" in out
+    assert load_run("run").status == "done"
+
+
+def test_ctrl_c_in_an_evaluation_is_exit_code_130(toy, scans, call, monkeypatch):
+    interrupting(monkeypatch, toy, "detect", after=2)
+    code, out, err = call("evaluate", coco(scans), "--images", "scans", "--no-explain")
+    assert (code, out) == (130, "")
+    assert "interrupted" in err
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing_that_was_written(call, monkeypatch):
+    call("inspect", "scans/a.png")
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+
+    def full(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "fsync", full)
+        code, out, err = call("inspect", "scans")
+    assert (code, out) == (1, "")
+    (line,) = without_bar(err)
+    assert line.startswith("error: the disk is full")
+    assert before == {path: path.read_bytes() for path in before}
+    assert "3 detections in 3 images" in call("inspect", "scans")[1]
+
+
+def test_folders_globs_and_lists_name_images(scans):
+    (scans / "note.md").write_text("no image")
+    Path("list.txt").write_text("# two of them\nscans/b.png\n\n scans/a*.png \nscans/b.png\n")
+    a, b, c = (scans / f"{name}.png" for name in "abc")
+    assert find_sources(["scans"]) == [a, b, c]
+    assert find_sources(["scans/[ab].png", "scans"]) == [a, b, c]
+    assert find_sources(["list.txt"]) == [b, a]
+    assert find_sources([str(c), "scans/../scans/c.png"]) == [c]
+    assert find_sources(["scans/gone.png"]) == [scans / "gone.png"]
+
+
+def test_a_file_name_may_look_like_a_pattern(scans):
+    path = write(scans / "x[1].png")
+    assert find_sources(["scans/x[1].png"]) == [path]
+
+
+def test_a_link_to_an_image_keeps_its_own_name(scans):
+    (scans / "link.png").symlink_to(scans / "a.png")
+    assert find_sources(["scans/link.png"]) == [scans / "link.png"]
+
+
+def test_paths_are_shown_from_the_working_folder(scans, tmp_path):
+    assert shown_path(scans / "a.png") == str(Path("scans/a.png"))
+    assert shown_path(tmp_path.parent / "a.png") == str(tmp_path.parent / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("given", "content", "words"),
+    [
+        ("empty", None, "holds no images"),
+        ("none*.png", None, "matches no file"),
+        ("list.txt", b"# nothing\n", "no images were given"),
+        ("list.txt", b"\xff\xfe\x00", "not a UTF-8 text file"),
+        ("list.txt", b"list.txt\n", "a list inside a list"),
+        ("list.txt", b"x" * 5000 + b".png\n", "cannot be read"),
+    ],
+)
+def test_sources_that_name_nothing_are_one_sentence(tmp_path, monkeypatch, given, content, words):
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+    if content is not None:
+        Path(given).write_bytes(content)
+    with pytest.raises(InputError, match=words):
+        find_sources([given])
+
+
+def test_the_cost_of_a_long_run_is_told_before_it(call, monkeypatch):
+    monkeypatch.setattr(options, "LONG_RUN", 0.0)
+    err = call("inspect", "scans")[2]
+    assert err.splitlines()[0] == "3 images: about 1 min on this machine"
+
+
+def test_the_cost_is_foretold_where_an_image_cannot_be_read_or_framed(toy, scans, monkeypatch):
+    frame = toy.frame
+
+    def picky(size):
+        if size[1] == 1:
+            raise InputError("too thin")
+        return frame(size)
+
+    monkeypatch.setattr(toy, "frame", picky)
+    Image.new("RGB", (1, 40)).save(scans / "thin.png")
+    method = METHODS["input_x_gradient"]()
+    sources = [scans / "a.png", scans / "thin.png", scans / "gone.png"]
+    assert batch.expected_seconds(toy, method, sources, 0.25) > 0
+    assert batch.expected_seconds(toy, method, sources[1:], 0.25) == 0
+
+
+def coco(scans):
+    """Ground truth of the three images; one of the two reds is missed: its AP is 51/101."""
+    boxes = [(1, 0, 1, 1), (1, 2, 5, 2), (2, 0, 3, 3)]  # image, label, row, column
+    content = {
+        "images": [
+            {"id": number, "file_name": f"{name}.png", "height": 64, "width": 64}
+            for number, name in enumerate("abc", start=1)
+        ],
+        "categories": [{"id": n, "name": name} for n, name in enumerate(("red", "green", "blue"))],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": label,
+                "bbox": [column * CELL, row * CELL, CELL, CELL],
+                "area": CELL**2,
+                "iscrowd": 0,
+            }
+            for number, (image, label, row, column) in enumerate(boxes, start=1)
+        ],
+    }
+    path = scans.parent / "truth.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_evaluate_prints_one_object_with_the_detection_figures(scans, call):
+    code, out, _ = call("evaluate", coco(scans), "--images", "scans", "--no-explain", "--json")
+    content = json.loads(out)
+    assert code == 0
+    assert content["AP"] == content["AP50"] == content["AP75"] == pytest.approx((51 / 101 + 1) / 2)
+
+
+def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
+    asked = []
+    inspect = cli.inspection.inspect
+
+    def watched(*arguments, **options):
+        asked.append(options["method"])
+        return inspect(*arguments, **options)
+
+    monkeypatch.setattr(cli.inspection, "inspect", watched)
+    code, out, _ = call(
+        "evaluate", coco(scans), "--images", "scans", "--setting", "steps=2",
+        "--plots", "plots",
+    )  # fmt: skip
+    assert code == 0
+    assert "AP50: 0.7525" in out
+    assert {one.steps for one in asked} == {2}
+    assert sorted(path.suffix for path in Path("plots").iterdir()) == [".png"] * 3
+
+
+def test_evaluate_says_what_is_wrong_with_its_data(call):
+    code, out, err = call("evaluate", "gone.json")
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert "gone.json" in err
+
+
+def test_parchgrad_is_fitted_and_then_used(toy, scans, call):
+    Path("scans/b.png").write_bytes(b"damaged")
+    write(Path("scans/b.png"), ("red", 3, 3), ("blue", 0, 6))
+    code, out, _ = call("fit-parchgrad", coco(scans), "--images", "scans", "--out", "s.safetensors")
+    assert (code, out) == (0, "statistics: s.safetensors\n")
+    assert load_statistics("s.safetensors", toy).class_names == toy.class_names
+    arguments = ("--method", "parchgrad", "--setting", "statistics=s.safetensors")
+    code, _, err = call("inspect", "scans/a.png", *arguments, "--setting", "mode=ins")
+    assert code == 0, err
+
+
+def test_fitting_on_classes_of_another_detector_is_one_line(scans, call):
+    path = coco(scans)
+    path.write_text(
+        path.read_text().replace("red", "cat").replace("green", "x").replace("blue", "y")
+    )
+    code, out, err = call("fit-parchgrad", path, "--images", "scans", "--out", "s.safetensors")
+    assert (code, out) == (1, "")
+    assert "no name in common" in err
+    assert not Path("s.safetensors").exists()
+
+
+def test_simulated_scans_can_be_evaluated(real_call):
+    code, out, _ = real_call("simulate", "bags", "--scans", "2", "--size", "192")
+    assert code == 0
+    assert out.startswith("2 scans, ")
+    assert len(find_sources(["bags/images/val"])) == 2
+    code, out, err = real_call("simulate", "bags", "--scans", "2")
+    assert (code, out) == (1, "")
+    assert "choose another folder" in err
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(real_call):
+    Path("file").write_text("")
+    code, out, err = real_call("simulate", "file/bags", "--scans", "1")
+    assert (code, out) == (1, "")
+    assert without_bar(err) == ["error: file/bags/images/val: Not a directory"]
+
+
+def test_methods_are_listed_with_a_summary(real_call):
+    code, out, _ = real_call("methods")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(METHODS)
+    assert all(len(line.split()) > 3 for line in out.splitlines())
+
+
+def test_the_version_is_printed(real_call):
+    assert real_call("--version")[:2] == (0, f"xai-detect {cli.xai_detect.__version__}\n")
+
+
+def test_the_doctor_finds_this_installation_healthy(real_call):
+    code, out, _ = real_call("doctor", "--json")
+    findings = json.loads(out)
+    assert code == 0
+    assert {"python", "torch", "torchvision", "ultralytics adapter"} <= {
+        one["what"] for one in findings
+    }
+    assert all(one["fine"] for one in findings)
+
+
+def test_the_doctor_names_what_is_missing(real_call, monkeypatch):
+    monkeypatch.setitem(doctor.TESTED, "no-such-package", "1.0")
+    code, out, _ = real_call("doctor")
+    assert code == 1
+    assert "FAIL no-such-package: not installed; pip install no-such-package" in out
+
+
+def test_the_doctor_is_silent_on_stderr_in_a_process_of_its_own():
+    command = [sys.executable, "-W", "error", "-m", "xai_detect.cli", "doctor"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_demo_has_a_model_and_scans(tmp_path):
+    assert demo.demo_model() in demo.MODELS
+    sources = demo.demo_sources(tmp_path / "run")
+    assert len(sources) >= 3
+    assert all(path.is_file() for path in sources)
+
+
+def test_the_demo_makes_its_scans_where_none_came_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "SAMPLE", tmp_path / "absent")
+    monkeypatch.setattr(demo, "SIMULATED", 1)
+    first = demo.demo_sources(tmp_path / "run")
+    assert len(first) == 1
+    assert demo.demo_sources(tmp_path / "run") == first
+
+
+def test_the_demo_without_any_model_says_so(monkeypatch):
+    monkeypatch.setattr(demo, "MODELS", ("no such model",))
+    with pytest.raises(WeightsError, match="reinstall"):
+        demo.demo_model()
+
+
+def test_the_demo_says_which_model_it_uses(toy, scans, call, monkeypatch):
+    monkeypatch.setattr(demo, "load_detector", lambda *_: toy)
+    monkeypatch.setattr(demo, "SAMPLE", scans)
+    code, out, _ = call("demo", "--out", "seen")
+    assert code == 0
+    assert out.splitlines()[0] == f"model: {demo.MODELS[0]}; scans: 3"
+    assert out.splitlines()[-1] == f"report: {Path('seen/report.html')}"
+
+
+def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
+    assert load_detector("planted/object").provenance.domain == "xray"
+    source = demo.demo_sources(tmp_path / "run")[0]
+    words = ("--setting", "steps=2", "--setting", "max_steps=2", "--json")
+    code, out, _ = real_call("inspect", source, "--model", "planted/object", *words)
+    assert code == 0
+    assert json.loads(out)["images"] == 1
