@@ -122,13 +122,14 @@ def _words(target: Target, values: dict[str, float]) -> dict[str, str]:
 
 
 def trust_score(values: dict[str, float]) -> float:
-    """One number in [0, 1] to rank detections by: the confidence that the box alone supports.
+    """One number in [0, 1] to rank detections by: the score, discounted where support is missing.
 
-    The geometric mean of the score in the whole image and the score that is left when only the
-    box is shown, cut by what the context keeps on its own. NaN if one of them is unmeasured.
+    The score in the whole image times the mean of three supports: what is lost without the box
+    (``necessity``), what the box keeps alone (``sufficiency``), and what survives the removal of
+    the strongest outside evidence. NaN if one of them is unmeasured.
     """
-    kept = math.sqrt(values["score"] * min(values["box_only"], values["score"]))
-    return kept * values["necessity"]
+    steady = 1 - max(0.0, values["outside_effect"])
+    return values["score"] * (values["necessity"] + values["sufficiency"] + steady) / 3
 
 
 def _removals(

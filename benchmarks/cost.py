@@ -1,0 +1,127 @@
+"""What explaining and weighing cost beside the bare network, measured in one process.
+
+    python -m benchmarks.cost WEIGHTS IMAGE
+
+Ratios of processor time, medians over interleaved repeats: integrated gradients against as many
+bare forward and backward passes of the same network; ten boxes of one image at once against ten
+runs of one box; and the forward passes that ``weigh`` spends. Peak memory of ``inspect`` is that
+of a process of its own. Writes ``benchmarks/results/cost.md`` and ``.json``.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from xai_detect.detectors.load import load_detector
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.gradient import IntegratedGradients
+from xai_detect.explainers.protocol import undisturbed
+from xai_detect.images import load_image
+from xai_detect.inspection import detect, inspect
+from xai_detect.trust.evidence import weigh
+from xai_detect.types import Target
+
+RESULTS = Path(__file__).parent / "results"
+METHOD = IntegratedGradients(steps=16, max_steps=16)
+BOXES = 10
+
+
+def bare(
+    detector: WhiteBoxDetector, image: torch.Tensor, target: Target, forwards: int, backwards: int
+) -> None:
+    """The network alone: forward passes, as many of them with a backward pass as asked for."""
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    pixels = frame.to_input(image[None])
+    with undisturbed(detector.module):
+        for number in range(forwards):
+            if number < backwards:
+                point = pixels.clone().requires_grad_()
+                torch.autograd.grad(detector.score(point, target, frame).sum(), point)
+            else:
+                with torch.no_grad():
+                    detector.score(pixels, target, frame)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Processor seconds of a call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
+    """All ratios; medians over interleaved repeats after one warm-up."""
+    torch.set_num_threads(1)
+    detector, image = load_detector(weights), load_image(path)
+    found = list(detect(detector, image, 0.05))
+    targets = (found * BOXES)[:BOXES]
+    single = explain(METHOD, detector, image, targets[:1])[0]
+    forwards = int(single.measured["forward_passes"])
+    backwards = int(single.measured["backward_passes"])
+    ones, bares, tens, apart = [], [], [], []
+    for _ in range(repeats):
+        bares.append(seconds(lambda: bare(detector, image, targets[0], forwards, backwards)))
+        ones.append(seconds(lambda: explain(METHOD, detector, image, targets[:1])))
+        tens.append(seconds(lambda: explain(METHOD, detector, image, targets)))
+        apart.append(seconds(lambda: [explain(METHOD, detector, image, [one]) for one in targets]))
+    evidence = weigh(detector, image, targets[0], single, single)
+    return {
+        "integrated_gradients_over_bare": statistics.median(
+            one / other for one, other in zip(ones, bares, strict=True)
+        ),
+        "ten_boxes_over_ten_runs": statistics.median(
+            one / other for one, other in zip(tens, apart, strict=True)
+        ),
+        "weigh_forward_passes": evidence["forward_passes"],
+        "forward_passes_compared": float(forwards),
+        "backward_passes_compared": float(backwards),
+        "repeats": float(repeats),
+    }
+
+
+def peak_memory(weights: Path, path: Path) -> float:
+    """Peak resident memory of ``inspect`` on one image in a fresh process, in GB."""
+    command = [sys.executable, "-m", "benchmarks.cost", str(weights), str(path), "--inspect-only"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    """Run and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", type=Path)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--inspect-only", action="store_true")
+    given = parser.parse_args()
+    if given.inspect_only:
+        inspect(load_detector(given.weights), given.image)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+        return
+    figures = measure(given.weights, given.image, given.repeats)
+    figures["inspect_peak_gb"] = peak_memory(given.weights, given.image)
+    lines = [
+        "# Cost beside the bare network", "",
+        f"{given.weights.name}, one image, one thread, {platform.machine()}, torch "
+        f"{version('torch')}; processor time, medians of {given.repeats} interleaved repeats.", "",
+        "| figure | value |", "|---|---|",
+        *(f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in figures.items()),
+    ]  # fmt: skip
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "cost.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / "cost.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
