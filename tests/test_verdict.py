@@ -12,7 +12,7 @@ from xai_detect.trust.verdict import MAP_CHECKS, READ, judge
 from xai_detect.types import Evidence, Level
 
 GOOD = {
-    "score": 0.87, "inside": 0.74, "ring": 0.24, "outside": 0.02, "chance_inside": 0.06,
+    "score": 0.87, "inside": 0.74, "ring": 0.255, "outside": 0.005, "chance_inside": 0.06,
     "lift": 12.3, "percentile": 0.98, "without_box": 0.12, "context_only": 0.02, "box_only": 0.85,
     "without_outside": 0.86, "without_elsewhere": 0.87, "necessity": 0.86, "sufficiency": 0.98,
     "outside_effect": 0.01, "rival": 0.01, "rival_label": 1.0, "rival_box_only": 0.02,
