@@ -70,6 +70,12 @@ def model_figures(world: str, count: int) -> dict[str, Any]:
     return figures
 
 
+def balanced(world: str, index: int, size: int) -> PlantedScan:
+    """Held-out scan number ``index``; even ones are of the first class, odd ones of the second."""
+    planted = compose_apart(world, np.random.default_rng(SEED + index), size)
+    return render(planted if planted.label == index % 2 else planted.swapped(), size)
+
+
 def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
     """Evidence on the true cause and verdicts, for the best detection of each scan."""
     detector = xd.load_detector(f"planted/{world}")
@@ -172,10 +178,7 @@ def main() -> None:
     }
     for world in worlds:
         size = train_planted.SIZE
-        scans = [
-            render(compose_apart(world, np.random.default_rng(SEED + i), size), size)
-            for i in range(options.scans)
-        ]
+        scans = [balanced(world, index, size) for index in range(options.scans)]
         for method in options.methods:
             row = {"method": method, "world": world} | explained(world, method, scans)
             results["maps"].append(row)
