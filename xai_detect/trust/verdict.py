@@ -8,6 +8,7 @@ there, ``UNTRUSTED``; if they disagree or something is unmeasured, ``UNCERTAIN``
 """
 
 import math
+from dataclasses import replace
 
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.types import Evidence, Level, Reason, Verdict
@@ -70,9 +71,9 @@ class _Case:
             doubts.append(self._reason("map_empty", "inside"))
         error, limit = self._evidence.get("completeness_error"), self._limits["completeness_error"]
         if error is not None and not error <= limit:
-            doubts.append(
-                self._reason("map_completeness", "completeness_error", "completeness_error")
-            )
+            words = "map_incomplete_unknown" if math.isnan(error) else "map_completeness"
+            reason = self._reason(words, "completeness_error", "completeness_error")
+            doubts.append(replace(reason, check="map_completeness"))
         if self._value("repeatability") < self._limits["repeatability"]:
             doubts.append(self._reason("map_repeatability", "repeatability", "repeatability"))
         return doubts
