@@ -13,6 +13,7 @@ from xai_detect.xray.scenes import Packing, Placed, Scene, compose, scan
 from xai_detect.xray.solids import Item, Pose, Prism
 
 PLATE = Item("plate", (Prism("steel", rectangle(200.0, 200.0), 0, 2),), "steel")
+MIDDLE = Pose(340.0, 340.0)
 CLEAR = Scanner(photons=1e9, blur=0.0, dark=0.0, stripes=0.0)
 
 
