@@ -16,7 +16,7 @@ from toy import CELL, ToyDetector, scene
 from xai_detect import batch, cli, demo, doctor, options
 from xai_detect.batch import find_sources, shown_path
 from xai_detect.detectors.load import load_detector
-from xai_detect.errors import InputError, WeightsError
+from xai_detect.errors import InputError
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad_statistics import load_statistics
 from xai_detect.output import files
@@ -555,39 +555,20 @@ def test_the_doctor_is_silent_on_stderr_in_a_process_of_its_own():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_demo_has_a_model_and_scans(tmp_path):
-    assert demo.demo_model() in demo.MODELS
-    sources = demo.demo_sources(tmp_path / "run")
-    assert len(sources) >= 3
-    assert all(path.is_file() for path in sources)
-
-
-def test_the_demo_makes_its_scans_where_none_came_along(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "SAMPLE", tmp_path / "absent")
-    monkeypatch.setattr(demo, "SIMULATED", 1)
-    first = demo.demo_sources(tmp_path / "run")
-    assert len(first) == 1
-    assert demo.demo_sources(tmp_path / "run") == first
-
-
-def test_the_demo_without_any_model_says_so(monkeypatch):
-    monkeypatch.setattr(demo, "MODELS", ("no such model",))
-    with pytest.raises(WeightsError, match="reinstall"):
-        demo.demo_model()
-
-
-def test_the_demo_says_which_model_it_uses(toy, scans, call, monkeypatch):
-    monkeypatch.setattr(demo, "load_detector", lambda *_: toy)
-    monkeypatch.setattr(demo, "SAMPLE", scans)
-    code, out, _ = call("demo", "--out", "seen")
+def test_the_demo_shows_one_honest_detector_and_one_that_is_not(tmp_path, real_call, monkeypatch):
+    monkeypatch.setattr(demo, "SCANS", 1)
+    code, out, _ = real_call("demo", "--out", tmp_path / "shown")
     assert code == 0
-    assert out.splitlines()[0] == f"model: {demo.MODELS[0]}; scans: 3"
-    assert out.splitlines()[-1] == f"report: {Path('seen/report.html')}"
+    honest, other = out.split("planted/marker")
+    assert "1 TRUSTED, 0 UNCERTAIN, 0 UNTRUSTED" in honest
+    assert "0 TRUSTED, 0 UNCERTAIN, 1 UNTRUSTED" in other
+    for part in demo.PARTS:
+        assert (tmp_path / "shown" / part.world / "report.html").is_file()
 
 
 def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
     assert load_detector("planted/object").provenance.domain == "xray"
-    source = demo.demo_sources(tmp_path / "run")[0]
+    source = demo.scans_of(demo.PARTS[0], tmp_path)[0]
     words = ("--setting", "steps=2", "--setting", "max_steps=2", "--json")
     code, out, _ = real_call("inspect", source, "--model", "planted/object", *words)
     assert code == 0

@@ -205,14 +205,15 @@ def simulate(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("demo_run"),
+    out: Annotated[Path, typer.Option(help="Folder for scans and runs.")] = Path("demo_run"),
 ) -> None:
-    """Inspect the scans that ship with the project, and say where the report is."""
-    from xai_detect.demo import demo_model, demo_sources
+    """Inspect simulated scans with two detectors that ship, one honest and one not."""
+    from xai_detect.demo import PARTS, scans_of
 
-    model, sources = demo_model(), demo_sources(out)
-    print(f"model: {model}; scans: {len(sources)}")
-    inspect([str(one) for one in sources], model=model, out=out)
+    for part in PARTS:
+        sources = scans_of(part, out)
+        print(f"\n{part.model}, {part.words}: {len(sources)} scans")
+        inspect([str(one) for one in sources], model=part.model, out=out / part.world)
 
 
 @app.command("methods")

@@ -1,43 +1,44 @@
-"""What ``xai-detect demo`` looks at: scans that ship, and a model that ships."""
+"""What ``xai-detect demo`` shows: two detectors that ship, one honest and one not.
+
+Both find the same kind of item in simulated scans, and both name its class right every time. One
+looks at the item; the other decides by a small mark elsewhere in the bag. A score cannot tell them
+apart; the verdict can.
+"""
 
 from pathlib import Path
+from typing import NamedTuple
 
-from xai_detect.detectors.load import load_detector
-from xai_detect.errors import WeightsError
 from xai_detect.images import SUFFIXES
 from xai_detect.xray.simulate import simulate
 
-MODELS = ("screening", "planted/object")
-"""The first of these that is there is used."""
-
-SAMPLE = Path(__file__).parents[1] / "datasets" / "screening_sample" / "images" / "val"
-
-SIMULATED, SEED = 12, 2
-"""Scans to make, and their seed, where the sample set did not come along."""
+SCANS, SEED, SIDE = 8, 2, 192
+"""Scans per detector, their seed and side in pixels; no model has seen this seed in training."""
 
 
-def demo_model() -> str:
-    """The name of a model that can be loaded here.
+class Part(NamedTuple):
+    """One half of the demonstration.
 
-    Raises:
-        WeightsError: If there is none.
+    Attributes:
+        model: Name in ``weights/manifest.toml``.
+        world: The planted world whose scans it inspects.
+        words: What is known about it.
     """
-    for name in MODELS:
-        try:
-            load_detector(name)
-        except WeightsError:
-            continue
-        return name
-    raise WeightsError(
-        f"none of the models {', '.join(MODELS)} is there; reinstall the package with its weights"
-    )
+
+    model: str
+    world: str
+    words: str
 
 
-def demo_sources(out: Path) -> list[Path]:
-    """The sample scans; where they did not come along, simulated ones beside the run folder."""
-    folder = SAMPLE
-    if not folder.is_dir():
-        folder = out.parent / f"{out.name}_scans" / "images" / "val"
-        if not folder.is_dir():
-            simulate(folder.parents[1], SIMULATED, SEED, 416)
-    return sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES)
+PARTS = (
+    Part("planted/object", "object", "a detector that looks at the item"),
+    Part("planted/marker", "marker", "a detector that decides by a mark elsewhere in the bag"),
+)
+
+
+def scans_of(part: Part, out: Path) -> list[Path]:
+    """The scans of one half, simulated beside its run folder where they are not there yet."""
+    folder = out / f"{part.world}_scans"
+    images = folder / "images" / "val"
+    if not (folder / "annotations").is_dir():
+        simulate(folder, SCANS, SEED, SIDE, part.world)
+    return sorted(one for one in images.iterdir() if one.suffix.lower() in SUFFIXES)

@@ -123,12 +123,15 @@ class UltralyticsDetector:
                 decoded, confidence, self.iou, max_det=MOST_DETECTIONS, return_idxs=True
             )
             rows, labels = kept_rows[0].view(-1).long(), found[0][:, 5].long()
+        in_image = frame.boxes_to_image(boxes[rows]).cpu()
+        # A head that regresses sides without bins, as YOLO26's, may turn a weak box inside out.
+        in_image[:, 2:] = torch.maximum(in_image[:, :2], in_image[:, 2:])
         return Detections(
-            boxes=frame.boxes_to_image(boxes[rows]).cpu(),
+            boxes=in_image,
             scores=scores[rows, labels].cpu(),
             labels=labels.cpu(),
             candidates=candidates[rows].cpu(),
-            proposals=frame.boxes_to_image(boxes[rows]).cpu(),
+            proposals=in_image,
             image_size=frame.image_size,
             class_names=self.class_names,
         )
@@ -154,7 +157,9 @@ class UltralyticsDetector:
     ) -> Candidates:
         """Logits and box at the targets' cells or queries, differentiable in ``pixels``."""
         del frame  # a cell or token is named by its index alone
-        wanted = torch.tensor([target.candidate for target in targets], device=self.device)
+        wanted = torch.tensor(
+            [target.candidate for target in targets], dtype=torch.int64, device=self.device
+        )
         output = self._forward(pixels, keep=wanted)
         classes = output.logits.shape[2]
         for target in targets:

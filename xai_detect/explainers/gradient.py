@@ -157,11 +157,11 @@ class IntegratedGradients:
         ]
 
     def brief(self) -> "IntegratedGradients":
-        """A coarser map of the same kind, to compare with: no more than 8 evaluations."""
+        """A coarser map of the same kind, to compare with: no more than 24 evaluations."""
         return replace(
             self,
             steps=min(self.steps, 8),
-            max_steps=min(self.max_steps, 8),
+            max_steps=min(self.max_steps, 24),
             tolerance=max(self.tolerance, 0.25),
         )
 
