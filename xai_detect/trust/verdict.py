@@ -134,7 +134,7 @@ class _Case:
         reasons = []
         if self._outside_matters():
             reasons.append(self._reason("outside_effect", "outside_effect", "outside_effect"))
-        if self._class_lost():
+        elif self._class_lost():
             reasons.append(self._reason("class_lost", "margin_without_outside", "margin"))
         if self._class_undecided():
             reasons.append(self._reason("class_undecided", "margin_box_only", "margin"))
