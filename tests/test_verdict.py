@@ -16,7 +16,8 @@ GOOD = {
     "lift": 12.3, "percentile": 0.98, "without_box": 0.12, "context_only": 0.02, "box_only": 0.85,
     "without_outside": 0.86, "without_elsewhere": 0.87, "necessity": 0.86, "sufficiency": 0.98,
     "outside_effect": 0.01, "rival": 0.01, "rival_label": 1.0, "rival_box_only": 0.02,
-    "rival_box_label": 1.0, "margin": 6.5, "margin_box_only": 6.0, "margin_without_outside": 6.4, "completeness_error": 0.02,
+    "rival_box_label": 1.0, "margin": 6.5, "margin_box_only": 6.0, "margin_without_outside": 6.4,
+    "completeness_error": 0.02,
     "repeatability": 0.9, "input_level": 1.0, "trust": 0.8,
 }  # fmt: skip
 WORDS = {"name": "knife", "rival_name": "gun", "rival_box_name": "gun"}
