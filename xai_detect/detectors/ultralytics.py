@@ -160,7 +160,8 @@ class UltralyticsDetector:
         wanted = torch.tensor(
             [target.candidate for target in targets], dtype=torch.int64, device=self.device
         )
-        output = self._forward(pixels, keep=wanted)
+        kept, places = wanted.unique(return_inverse=True)  # one query may answer several targets
+        output = self._forward(pixels, keep=kept)
         classes = output.logits.shape[2]
         for target in targets:
             if not 0 <= target.label < classes:
@@ -168,7 +169,7 @@ class UltralyticsDetector:
                     f"class {target.label} does not exist; this network has {classes} classes"
                 )
         if self._queries:  # kept queries come first, in order
-            rows = torch.arange(len(targets), device=self.device)
+            rows = places
         else:
             rows = wanted
             if len(wanted) and not 0 <= int(wanted.min()) <= int(wanted.max()) < len(
