@@ -160,7 +160,8 @@ class UltralyticsDetector:
         wanted = torch.tensor(
             [target.candidate for target in targets], dtype=torch.int64, device=self.device
         )
-        kept, places = wanted.unique(return_inverse=True)  # one query may answer several targets
+        # One query may answer several targets.
+        kept, places = torch.unique(wanted, return_inverse=True)
         output = self._forward(pixels, keep=kept)
         classes = output.logits.shape[2]
         for target in targets:
