@@ -112,6 +112,13 @@ def test_one_witness_alone_is_uncertain(changes):
     assert verdict(**changes).level is Level.UNCERTAIN
 
 
+@pytest.mark.parametrize(("left", "check"), [(0.8, "unconfirmed"), (0.1, "fragile")])
+def test_a_box_that_does_not_carry_itself_is_told_apart_from_a_fragile_one(left, check):
+    alone = {"box_only": 0.1, "sufficiency": 0.1, "rival_box_only": 0.0, "margin_box_only": 5.0}
+    found = verdict(**alone, without_outside=left, without_elsewhere=left, outside_effect=0.0)
+    assert found.reasons[-1].check == check
+
+
 def test_a_claim_the_detector_does_not_make_is_untrusted():
     found = verdict(score=0.01, rival=0.9)
     assert found.level is Level.UNTRUSTED

@@ -37,6 +37,7 @@ _NAMES = {
     "score": _Kind("Confidence in the whole image", "number"),
     "without_box": _Kind("Confidence with the box's content removed", "number"),
     "box_only": _Kind("Confidence from the box alone", "number"),
+    "box_only_least": _Kind("The same, in the worse of two fillings", "number"),
     "context_only": _Kind("Confidence from the surroundings alone", "number"),
     "without_outside": _Kind(
         "Confidence with the strongest outside evidence removed", "number", "without_elsewhere"
@@ -48,6 +49,9 @@ _NAMES = {
     "rival_box_only": _Kind("Confidence of the runner-up, box alone", "number"),
     "margin": _Kind("Lead over the runner-up, in log-odds", "number"),
     "margin_box_only": _Kind("Lead over the runner-up, box alone, in log-odds", "number"),
+    "margin_without_outside": _Kind(
+        "Lead over the runner-up without the strongest evidence outside, in log-odds", "number"
+    ),
     "completeness_error": _Kind("Part of the score that the map misses", "share"),
     "repeatability": _Kind("Similarity of the map after a tiny shift (1 = same)", "number"),
     "trust": _Kind("Number to rank by", "number"),

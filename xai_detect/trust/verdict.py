@@ -94,7 +94,10 @@ class _Case:
             return Level.UNCERTAIN, (self._reason("not_placed", "percentile", "percentile"),)
         alone = self._alone()
         if alone:
-            return Level.UNCERTAIN, (*alone, self._reason("unconfirmed", "outside_effect"))
+            left = self._value("without_outside")
+            steady = left >= self._limits["sufficiency"] * self._value("score")
+            said = "unconfirmed" if steady else "fragile"
+            return Level.UNCERTAIN, (*alone, self._reason(said, "without_outside"))
         if self._value("necessity") < self._limits["necessity"]:
             return Level.UNCERTAIN, (self._reason("not_needed", "necessity", "necessity"),)
         return Level.TRUSTED, (self._reason("box_only", "sufficiency", "sufficiency"),)
