@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from ultralytics.nn.modules.head import RTDETRDecoder
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
@@ -90,6 +91,8 @@ class UltralyticsDetector:
         self.device = torch.device(device)
         self._head: Any = network.model[-1]
         self._queries = isinstance(self._head, RTDETRDecoder)
+        if self._queries:
+            _fold_projections(self._head)
         self._stride = max(int(network.stride.max()), 32)
         self._side = -(-imgsz // self._stride) * self._stride
 
@@ -243,6 +246,16 @@ class UltralyticsDetector:
             yield seen
         finally:
             hook.remove()
+
+
+def _fold_projections(head: Any) -> None:
+    """Fold the batch norms that the library's fusing leaves in RT-DETR's head.
+
+    Torch 2.15 passes the strided gradients that arrive there on wrongly; convolutions do not.
+    """
+    for index, part in enumerate(head.input_proj):
+        if isinstance(part, nn.Sequential):
+            head.input_proj[index] = fuse_conv_bn_eval(part[0].eval(), part[1].eval())
 
 
 def _corners_to_centre(boxes: Tensor) -> Tensor:
