@@ -255,7 +255,8 @@ def _fold_projections(head: Any) -> None:
     """
     for index, part in enumerate(head.input_proj):
         if isinstance(part, nn.Sequential):
-            head.input_proj[index] = fuse_conv_bn_eval(part[0].eval(), part[1].eval())
+            layers: list[Any] = [layer.eval() for layer in part]
+            head.input_proj[index] = fuse_conv_bn_eval(*layers)
 
 
 def _corners_to_centre(boxes: Tensor) -> Tensor:
