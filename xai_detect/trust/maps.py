@@ -2,6 +2,8 @@
 
 import math
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -27,12 +29,10 @@ RIM = 2.5
 def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
     """The map under a Gaussian; its sum is kept but for what leaves over the border."""
     sigma = _sigma(heatmap, share)
-    radius = int(3 * sigma)
-    offsets = torch.arange(-radius, radius + 1, dtype=heatmap.dtype)
-    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-    kernel /= kernel.sum()
-    rows = functional.conv2d(heatmap[None, None], kernel[None, None, :, None], padding="same")
-    return functional.conv2d(rows, kernel[None, None, None, :], padding="same")[0, 0]
+    side = 2 * int(3 * sigma) + 1
+    array = heatmap.contiguous().numpy()
+    smoothed = cv2.GaussianBlur(array, (side, side), sigma, borderType=cv2.BORDER_CONSTANT)
+    return torch.from_numpy(smoothed)
 
 
 def _sigma(heatmap: Tensor, share: float) -> float:
@@ -101,10 +101,8 @@ def outside_region(
         return None
     ranked, order = beyond.flatten().sort(descending=True)
     count = int((ranked.cumsum(0) < REGION_SHARE * total).sum()) + 1
-    region = torch.zeros(heatmap.numel())
+    region = torch.zeros(heatmap.numel(), dtype=torch.uint8)
     region[order[:count]] = 1
-    reach = round(RIM * _sigma(heatmap, SMOOTHING))
-    grown = functional.max_pool2d(
-        region.view(1, 1, *heatmap.shape), 2 * reach + 1, stride=1, padding=reach
-    )
-    return (grown[0, 0] > 0) & ~near
+    side = 2 * round(RIM * _sigma(heatmap, SMOOTHING)) + 1
+    grown = cv2.dilate(region.view(heatmap.shape).numpy(), np.ones((side, side), np.uint8))
+    return torch.from_numpy(grown).bool() & ~near
