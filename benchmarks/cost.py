@@ -33,7 +33,7 @@ from xai_detect.trust.evidence import weigh
 from xai_detect.types import Target
 
 RESULTS = Path(__file__).parent / "results"
-METHOD = IntegratedGradients(steps=16, max_steps=16)
+METHOD = IntegratedGradients(steps=8, max_steps=8)
 BOXES = 10
 
 
