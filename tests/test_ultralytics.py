@@ -157,7 +157,7 @@ ATTENTION = "torch 2.15's batch norm passes some strided gradients on wrongly; f
 
 def test_gradients_reach_the_pixels_and_are_right(detector, image, request):
     if request.node.callspec.params["detector"] == "yolo12n":
-        request.applymarker(pytest.mark.xfail(reason=ATTENTION))
+        request.applymarker(pytest.mark.xfail(reason=ATTENTION, strict=False))
     frame, pixels, (found,) = found_in(detector, image)
     # The padding is even, which puts max pooling on a kink.
     pixels = pixels + 0.02 * blobs(1, pixels.shape[2:], 7)
