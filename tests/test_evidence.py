@@ -41,6 +41,9 @@ def test_a_detector_that_decides_by_the_corner_is_untrusted():
     assert target.box[0] == 48
     assert evidence["outside"] > 0.4
     assert evidence["outside_effect"] > 0.4
+    assert evidence["without_elsewhere"] == pytest.approx(evidence["score"], abs=0.05), "placebo"
+    lost = evidence["without_elsewhere"] - evidence["without_outside"]
+    assert evidence["outside_effect"] == pytest.approx(lost / evidence["score"])
     verdict = judge(evidence)
     assert verdict.level is Level.UNTRUSTED
     assert "relies on" in verdict.sentence
