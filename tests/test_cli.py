@@ -106,7 +106,7 @@ def test_every_detection_gets_a_verdict_in_words(call):
     assert lines[0] == "scans/a.png: 2 detections"
     assert [line.split()[2] for line in lines[1:3]] == ["red", "blue"]
     assert "% of the evidence" in lines[1]
-    assert lines[3].startswith("2 detections in 1 images: ")
+    assert lines[3].startswith("2 detections in 1 image: ")
     assert lines[4] == f"report: {Path('run') / 'report.html'}"
     assert Path("run/report.html").is_file()
     assert "failed" not in err
@@ -139,7 +139,7 @@ def test_an_image_without_detections_is_a_result(call):
     assert code == 0
     assert out.splitlines()[:2] == [
         "scans/c.png: no detections",
-        "0 detections in 1 images: 0 TRUSTED, 0 UNCERTAIN, 0 UNTRUSTED",
+        "no detections in 1 image",
     ]
 
 
@@ -291,7 +291,7 @@ def test_files_of_one_name_in_two_folders_are_two_files(scans, call, monkeypatch
 
 def test_only_the_images_asked_for_are_printed(call):
     call("inspect", "scans")
-    assert "1 detections in 1 images" in call("inspect", "scans/b.png")[1]
+    assert "1 detection in 1 image" in call("inspect", "scans/b.png")[1]
 
 
 def test_printing_reads_no_image_again(call):

@@ -8,7 +8,7 @@ from toy import ToyDetector, scene
 
 from xai_detect import fills
 from xai_detect.explainers.explain import explain
-from xai_detect.inspection import detect, inspect
+from xai_detect.inspection import detect, inspect, raw_predictions
 from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
@@ -21,6 +21,18 @@ def weighed(detector, image, row=0):
     target = detect(detector, image).target(row)
     explanation = explain("integrated_gradients", detector, image, [target])[0]
     return weigh(detector, image, target, explanation), target
+
+
+def test_detections_of_one_image_share_the_pass_of_the_unchanged_image():
+    detector, image = ToyDetector(), scene(("red", 2, 3), ("green", 4, 4))
+    target = detect(detector, image).target(0)
+    (map_,) = explain("input_x_gradient", detector, image, [target])
+    alone = weigh(detector, image, target, map_)
+    shared = weigh(detector, image, target, map_, unchanged=raw_predictions(detector, image))
+    assert shared["forward_passes"] == alone["forward_passes"] - 1
+    for name in alone:
+        if name != "forward_passes":
+            assert shared[name] == alone[name] or alone[name] != alone[name]
 
 
 def test_a_detector_that_looks_at_the_object_is_trusted():

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector, Raw, RawDetector, WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.protocol import Method
 from xai_detect.images import load_image
@@ -27,6 +27,12 @@ def detect(
     """What a detector finds in one image, boxes in image pixels, best first."""
     frame = detector.frame((image.shape[1], image.shape[2]))
     return detector.detect(frame.to_input(image[None]), frame, confidence)[0]
+
+
+def raw_predictions(detector: RawDetector, image: Float[Tensor, "3 h w"]) -> Raw:
+    """Every raw prediction for one image, boxes in input pixels."""
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    return detector.raw(frame.to_input(image[None]))
 
 
 def inspect(
@@ -60,8 +66,9 @@ def inspect(
     targets = [_asked(target, as_class) for target in detections]
     explanations = explain(method, detector, pixels, targets)
     repeats = repeat_explanations(detector, pixels, explanations)
+    unchanged = raw_predictions(detector, pixels) if targets else None
     evidence = [
-        weigh(detector, pixels, target, explanation, repeat)
+        weigh(detector, pixels, target, explanation, repeat, unchanged)
         for target, explanation, repeat in zip(targets, explanations, repeats, strict=True)
     ]
     return Inspection(

@@ -24,7 +24,7 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
     lines = []
     for one in shown:
         count = len(one.detections)
-        lines.append(f"{name(one.source)}: {count or 'no'} detection{'s' if count != 1 else ''}")
+        lines.append(f"{name(one.source)}: {_counted(count, 'detection')}")
         for row, (target, verdict) in enumerate(zip(one.targets, one.verdicts, strict=True)):
             found = one.detections.target(row)
             asked = "" if found.label == target.label else f" (reported as {found.name})"
@@ -34,9 +34,14 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
             )
     levels = [verdict.level for one in shown for verdict in one.verdicts]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
-    lines.append(f"{len(levels)} detections in {len(shown)} images: {counts}")
+    total = f"{_counted(len(levels), 'detection')} in {_counted(len(shown), 'image')}"
+    lines.append(f"{total}: {counts}" if levels else total)
     lines.append(f"report: {run.folder / 'report.html'}")
     return "\n".join(lines)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'s' if count != 1 else ''}"
 
 
 def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> str:

@@ -46,7 +46,7 @@ from torch import Tensor
 
 from xai_detect import boxes, fills
 from xai_detect.boxes import Box
-from xai_detect.detectors.protocol import RawDetector
+from xai_detect.detectors.protocol import Raw, RawDetector
 from xai_detect.detectors.scalars import class_survival
 from xai_detect.explainers.methods import METHODS
 from xai_detect.frame import Frame
@@ -83,6 +83,7 @@ def weigh(
     target: Target,
     explanation: Explanation,
     repeat: Explanation | None = None,
+    unchanged: Raw | None = None,
 ) -> Evidence:
     """Measure what speaks for one detection.
 
@@ -92,6 +93,8 @@ def weigh(
         target: The question that ``explanation`` answers.
         explanation: Its map.
         repeat: The map of a shifted, noisy copy, from ``repeat_explanations``; None computes it.
+        unchanged: The detector's raw predictions for the image as it is, which serve all its
+            detections; None computes them.
 
     Returns:
         The numbers listed at the top of this module.
@@ -102,7 +105,7 @@ def weigh(
     method = METHODS.get(explanation.method)
     values = {
         **shares(explanation.heatmap, target.box, near_box(target.box)),
-        **_removals(detector, image, target, explanation.heatmap),
+        **_removals(detector, image, target, explanation.heatmap, unchanged),
         "repeatability": similarity(explanation.heatmap, repeat.heatmap),
         "input_level": math.nan if method is None else float(method.input_level),
         "box_share": float(boxes.mask(target.box, size).float().mean()),
@@ -133,14 +136,17 @@ def trust_score(values: dict[str, float]) -> float:
 
 
 def _removals(
-    detector: RawDetector, image: Tensor, target: Target, heatmap: Tensor
+    detector: RawDetector,
+    image: Tensor,
+    target: Target,
+    heatmap: Tensor,
+    unchanged: Raw | None,
 ) -> dict[str, float]:
     size = (image.shape[1], image.shape[2])
     box, near = boxes.mask(target.box, size), boxes.mask(near_box(target.box), size)
     first, second = EMPTY[detector.provenance.domain]
     beyond = outside_region(heatmap, near)
     changed = [
-        image,
         fills.hide(image, box, "inpaint"),
         fills.hide(image, near, first),
         fills.hide(image, ~near, first),
@@ -151,7 +157,13 @@ def _removals(
             fills.hide(image, beyond, "inpaint"),
             fills.hide(image, _mirrored(beyond, near), "inpaint"),
         ]
+    if unchanged is None:
+        changed = [image, *changed]
     found = _survivals(detector, changed, target)
+    if unchanged is not None:
+        frame = detector.frame(size)
+        whole = class_survival(unchanged, target.box, frame).cpu()
+        found = torch.cat([whole, found])
     values = {
         "score": float(found[0, target.label]),
         "without_box": float(found[1, target.label]),
