@@ -1,4 +1,11 @@
-"""Numbers read off a detector's raw predictions for one question."""
+"""The number that is explained: scalars read off a detector's raw predictions for one question.
+
+Differentiable ones follow the target's own candidate; they are what gradients are taken of. Those
+for changed images look at all raw predictions near the box, because a neighbouring candidate may
+take over without the object being lost.
+"""
+
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
@@ -6,19 +13,104 @@ from torch import Tensor
 
 from xai_detect import boxes
 from xai_detect.boxes import Box
-from xai_detect.detectors.protocol import Raw
+from xai_detect.detectors.protocol import Candidates, Raw, WhiteBoxDetector
+from xai_detect.errors import InputError
 from xai_detect.frame import Frame
+from xai_detect.types import Detections, Target
 
 SAME_OBJECT = 0.5
 """A raw prediction that overlaps a box by this IoU still means the same object."""
+
+DIFFERENTIABLE = (
+    "logit", "margin", "probability", "iou_probability", "side_l", "side_t", "side_r", "side_b",
+)  # fmt: skip
+"""Scalars with a gradient; ``differentiable`` says what each is."""
+
+SIDES = {"side_l": 0, "side_t": 1, "side_r": 2, "side_b": 3}
+
+SURVIVAL = ("max_raw", "max_raw_cos", "post_nms")
+"""Scalars for changed images, without gradient; ``survival`` and ``kept`` say what each is."""
+
+Reader = Callable[[Candidates], Float[Tensor, "b k"]]
+"""Reads one number per image and target off the targets' candidates."""
+
+
+def differentiable(
+    name: str,
+    detector: WhiteBoxDetector,
+    targets: Sequence[Target],
+    frame: Frame,
+    pixels: Float[Tensor, "1 3 i j"],
+) -> Reader:
+    """The reader of one of ``DIFFERENTIABLE`` for some targets.
+
+    - ``logit``: log-odds of the confidence; for a sigmoid head the class logit.
+    - ``margin``: log-odds of the class less those of the runner-up, which is fixed at ``pixels``.
+    - ``probability``: the confidence; it saturates near 1.
+    - ``iou_probability``: confidence times IoU of the candidate's box with the target's. At the
+      image itself the IoU is at its peak and has no gradient there: for paths and search only.
+    - ``side_l``, ``side_t``, ``side_r``, ``side_b``: one side of the candidate's box, image pixels.
+
+    Args:
+        name: Which.
+        detector: The detector that found the targets.
+        targets: The questions.
+        frame: Where the image lies in the input.
+        pixels: The unchanged input; ``margin`` runs one forward pass on it.
+
+    Raises:
+        InputError: If there is no such scalar, or ``margin`` is asked of a one-class detector.
+    """
+    labels = torch.tensor([target.label for target in targets], dtype=torch.int64)
+    rows = torch.arange(len(targets))
+    match name:
+        case "logit":
+            return lambda found: found.log_odds[:, rows, labels]
+        case "probability":
+            return lambda found: found.log_odds[:, rows, labels].sigmoid()
+        case "iou_probability":
+            whole = frame.boxes_to_input(torch.tensor([target.box for target in targets]))
+            return lambda found: (
+                _paired_iou(found.boxes, whole) * found.log_odds[:, rows, labels].sigmoid()
+            )
+        case "margin":
+            rivals = _runner_ups(detector, targets, frame, pixels)
+            return lambda found: found.log_odds[:, rows, labels] - found.log_odds[:, rows, rivals]
+        case "side_l" | "side_t" | "side_r" | "side_b":
+            side = SIDES[name]
+            scale = frame.scale[1 - side % 2]
+            return lambda found: found.boxes[:, :, side] / scale
+    raise InputError(f"there is no scalar {name!r}; choose from {', '.join(DIFFERENTIABLE)}")
+
+
+def _runner_ups(
+    detector: WhiteBoxDetector, targets: Sequence[Target], frame: Frame, pixels: Tensor
+) -> Tensor:
+    with torch.no_grad():
+        log_odds = detector.candidate(pixels, targets, frame).log_odds[0].clone()
+    if log_odds.shape[1] < 2:
+        raise InputError(
+            "the scalar 'margin' compares two classes, but this detector has one; use 'logit'"
+        )
+    for row, target in enumerate(targets):
+        log_odds[row, target.label] = -torch.inf
+    return log_odds.argmax(dim=1).cpu()
+
+
+def _paired_iou(found: Float[Tensor, "b k 4"], wanted: Float[Tensor, "k 4"]) -> Tensor:
+    wanted = wanted.to(found)
+    low = torch.maximum(found[..., :2], wanted[:, :2])
+    high = torch.minimum(found[..., 2:], wanted[:, 2:])
+    overlap = (high - low).clamp(min=0).prod(dim=-1)
+    union = boxes.area(found) + boxes.area(wanted) - overlap
+    return overlap / union.clamp(min=torch.finfo(overlap.dtype).tiny)
 
 
 def class_survival(raw: Raw, box: Box, frame: Frame) -> Float[Tensor, "b c"]:
     """How well each class is still found in a box, in [0, 1], without gradients.
 
     The highest confidence per class among raw predictions that overlap the box by IoU >= 0.5; 0 if
-    none does. Suppression is not in it, because a neighbouring candidate may take over without the
-    object being lost.
+    none does.
 
     Args:
         raw: Predictions of a batch.
@@ -28,3 +120,68 @@ def class_survival(raw: Raw, box: Box, frame: Frame) -> Float[Tensor, "b c"]:
     wanted = frame.boxes_to_input(torch.tensor([box])).to(raw.boxes)
     overlap = boxes.iou(wanted, raw.boxes.flatten(0, 2))[0].view(raw.boxes.shape[:3])
     return torch.where(overlap >= SAME_OBJECT, raw.probabilities, 0.0).amax(dim=1)
+
+
+def survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor, "b k"]:
+    """The scalar ``max_raw`` of each target, in [0, 1].
+
+    The largest product of a raw prediction's IoU with the target's box and its confidence for the
+    target's class.
+
+    Args:
+        raw: Predictions of a batch.
+        targets: The questions.
+        frame: Where the image lies in the input.
+    """
+    wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
+    labels = torch.tensor([target.label for target in targets], device=raw.boxes.device)
+    own = raw.probabilities[:, :, labels]
+    return (_overlaps(raw, wanted, labels) * own).amax(dim=1)
+
+
+def cosine_survival(
+    raw: Raw, targets: Sequence[Target], frame: Frame, whole: Raw
+) -> Float[Tensor, "b k"]:
+    """The scalar ``max_raw_cos`` of each target: D-RISE's own similarity, in [0, 1].
+
+    The largest product of IoU, cosine between the class probabilities of a raw prediction and
+    those of the target's candidate in the unchanged image, and objectness, for which the largest
+    class probability stands. Petsiuk et al., CVPR 2021.
+
+    Args:
+        raw: Predictions of a batch.
+        targets: The questions; their ``candidate`` counts in ``whole`` if it is a row there, else
+            the raw prediction that answers ``max_raw`` best.
+        frame: Where the image lies in the input.
+        whole: Predictions for the unchanged image.
+    """
+    wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
+    labels = torch.tensor([target.label for target in targets], device=raw.boxes.device)
+    own = _overlaps(whole, wanted, labels)[0] * whole.probabilities[0][:, labels]
+    asked = whole.probabilities[0][own.argmax(dim=0)]  # (k, c)
+    asked = asked / asked.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    given = raw.probabilities
+    cosine = given @ asked.T / given.norm(dim=2, keepdim=True).clamp(min=1e-12)
+    objectness = given.amax(dim=2, keepdim=True)
+    return (_overlaps(raw, wanted, labels) * cosine * objectness).amax(dim=1)
+
+
+def _overlaps(raw: Raw, wanted: Float[Tensor, "k 4"], labels: Tensor) -> Float[Tensor, "b a k"]:
+    """IoU of every raw prediction with every wanted box; with a box per class, the label's own."""
+    shared = raw.boxes.shape[2] == 1
+    columns = torch.zeros_like(labels) if shared else labels
+    found = raw.boxes[:, :, columns]  # (b, a, k, 4)
+    return _paired_iou(found.flatten(0, 1), wanted).view(found.shape[:3])
+
+
+def kept(found: Detections, targets: Sequence[Target]) -> Float[Tensor, "k"]:
+    """The scalar ``post_nms`` of each target: ``max_raw`` over final detections; 0 without any.
+
+    For sealed black boxes only; it jumps where a detection crosses the threshold.
+    """
+    if len(found) == 0:
+        return torch.zeros(len(targets))
+    overlap = boxes.iou(torch.tensor([target.box for target in targets]), found.boxes)
+    labels = torch.tensor([target.label for target in targets])
+    same = found.labels[None, :] == labels[:, None]
+    return (overlap * same * found.scores).amax(dim=1)

@@ -7,10 +7,10 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.detectors.protocol import Detector
-from xai_detect.errors import ExplainError
-from xai_detect.explainers.methods import build_method
-from xai_detect.explainers.protocol import Attribution, Method, settings_of, undisturbed
+from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.errors import ExplainError, InputError
+from xai_detect.explainers.methods import METHODS, build_method
+from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of, undisturbed
 from xai_detect.types import Explanation, Target
 
 
@@ -32,11 +32,12 @@ def explain(
         One explanation per target. ``measured["seconds"]`` is the call's time over its targets.
 
     Raises:
-        InputError: If there is no such method.
+        InputError: If there is no such method, or it needs more than this detector shows.
         ExplainError: If a map has the wrong size or holds a value that is not finite.
     """
     if isinstance(method, str):
         method = build_method(method)
+    _require(method, detector)
     if not targets:
         return []
     start = time.perf_counter()
@@ -47,6 +48,16 @@ def explain(
         _checked(method, image, target, attribution, seconds)
         for target, attribution in zip(targets, attributions, strict=True)
     ]
+
+
+def _require(method: Method[Any], detector: Detector) -> None:
+    white = isinstance(detector, WhiteBoxDetector)
+    if method.needs in (Needs.GRADIENTS, Needs.ATTENTION) and not white:
+        able = [name for name, one in METHODS.items() if one.needs in (Needs.SCORES, Needs.NOTHING)]
+        raise InputError(
+            f"{method.name} needs {method.needs}, but {detector.provenance.name} is a black box; "
+            f"methods that work with it: {', '.join(able) or 'none'}"
+        )
 
 
 def _checked(

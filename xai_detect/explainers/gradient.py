@@ -16,7 +16,7 @@ from xai_detect import fills
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.path import Probe, StraightPath
-from xai_detect.explainers.protocol import Attribution
+from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.frame import Frame
 from xai_detect.images import load_image
 from xai_detect.types import Target
@@ -67,24 +67,29 @@ class InputXGradient:
 
     Attributes:
         baseline: What the image is compared with; see ``baseline_image``.
+        scalar: What is explained: a name in ``DIFFERENTIABLE``.
     """
 
     name: ClassVar[str] = "input_x_gradient"
     input_level: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.GRADIENTS
+    citation: ClassVar[str] = "Shrikumar et al., Not Just a Black Box, 2016"
     baseline: str = "auto"
+    scalar: str = "logit"
 
     def __call__(
         self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
     ) -> list[Attribution]:
-        """Return attributions in log-odds per pixel, summed over colours."""
+        """Return attributions in the scalar's unit per pixel, summed over colours."""
         frame = detector.frame((image.shape[1], image.shape[2]))
-        return self.attribute(Probe(detector, targets, frame), frame, image, detector)
+        probe = Probe(detector, targets, frame, frame.to_input(image[None]), self.scalar)
+        return self.attribute(probe, frame, image, detector)
 
     def attribute(
         self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
     ) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
-        gradients, _ = probe.gradients(frame.to_input(image[None]))
+        gradients, _ = probe.gradients(probe.pixels)
         change = image - baseline_image(image, self.baseline, detector.provenance.domain)
         maps = (frame.pull_back(gradients.cpu()) * change).sum(dim=1)
         return [Attribution(one, probe.passes()) for one in maps]
@@ -115,14 +120,20 @@ class IntegratedGradients:
         max_steps: Most gradient evaluations for one call; they serve all targets.
         tolerance: Completeness error to stay under, as a share of the score difference.
         baseline: Start of the path; see ``baseline_image``.
+        scalar: What is explained: a name in ``DIFFERENTIABLE``.
     """
 
     name: ClassVar[str] = "integrated_gradients"
     input_level: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.GRADIENTS
+    citation: ClassVar[str] = (
+        "Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, ICML 2017"
+    )
     steps: int = 8
     max_steps: int = 128
     tolerance: float = 0.05
     baseline: str = "auto"
+    scalar: str = "logit"
 
     def __post_init__(self) -> None:
         if not 1 <= self.steps <= self.max_steps:
@@ -134,13 +145,16 @@ class IntegratedGradients:
     def __call__(
         self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
     ) -> list[Attribution]:
-        """Return attributions in log-odds per pixel, summed over colours."""
+        """Return attributions in the scalar's unit per pixel, summed over colours."""
         frame = detector.frame((image.shape[1], image.shape[2]))
+        pixels = frame.to_input(image[None])
         groups = [targets[row : row + TOGETHER] for row in range(0, len(targets), TOGETHER)]
         return [
             attribution
             for group in groups
-            for attribution in self.attribute(Probe(detector, group, frame), frame, image, detector)
+            for attribution in self.attribute(
+                Probe(detector, group, frame, pixels, self.scalar), frame, image, detector
+            )
         ]
 
     def attribute(
@@ -148,7 +162,7 @@ class IntegratedGradients:
     ) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         start_image = baseline_image(image, self.baseline, detector.provenance.domain)
-        path = StraightPath(probe, frame.to_input(start_image[None]), frame.to_input(image[None]))
+        path = StraightPath(probe, frame.to_input(start_image[None]), probe.pixels)
         mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
         maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)
         return [

@@ -22,7 +22,7 @@ from xai_detect.explainers.parchgrad_gradient import Choice, PartitionedProbe, R
 from xai_detect.explainers.parchgrad_layers import Layer, strengths
 from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, load_statistics
 from xai_detect.explainers.path import Probe
-from xai_detect.explainers.protocol import Attribution
+from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.frame import Frame
 from xai_detect.types import Target
 
@@ -74,10 +74,13 @@ class ParchGrad:
         seed: Of the control.
         baseline: What the image is compared with; see ``baseline_image``.
         steps: Steps of integrated gradients, none cut again. The split is made once, at the image.
+        scalar: What is explained: a name in ``DIFFERENTIABLE``.
     """
 
     name: ClassVar[str] = "parchgrad"
     input_level: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.GRADIENTS
+    citation: ClassVar[str] = "Park, Jeon, Choi, ParchGrad, preprint 2023"
     under: str = "input_x_gradient"
     mode: str = "cls"
     statistics: str = ""
@@ -91,6 +94,7 @@ class ParchGrad:
     seed: int = 0
     baseline: str = "auto"
     steps: int = 32
+    scalar: str = "logit"
 
     def __post_init__(self) -> None:
         for field, known in (("under", UNDER), ("mode", MODES), ("control", CONTROLS)):
@@ -120,7 +124,8 @@ class ParchGrad:
         passes, p = self._p_values(statistics, detector, frame, image, targets)
         choices = [self._choose(statistics, row) for row in p]
         rule = Rule(self.gamma, self.conserve_variance, self.support)
-        probe = PartitionedProbe(detector, targets, frame, choices, rule)
+        pixels = frame.to_input(image[None])
+        probe = PartitionedProbe(detector, targets, frame, pixels, choices, rule, self.scalar)
         probe.forward_passes += passes
         with probe.partitioned():
             found = self._attribute(probe, frame, image, detector)
@@ -149,7 +154,7 @@ class ParchGrad:
                 return path.attribute(probe, frame, image, detector)
             case "input_x_gradient":
                 return InputXGradient(self.baseline).attribute(probe, frame, image, detector)
-        gradients, _ = probe.gradients(frame.to_input(image[None]))
+        gradients, _ = probe.gradients(probe.pixels)
         maps = frame.pull_back(gradients.cpu()).sum(dim=1)
         return [Attribution(one, probe.passes()) for one in maps]
 

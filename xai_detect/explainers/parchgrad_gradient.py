@@ -80,10 +80,12 @@ class PartitionedProbe(Probe):
         detector: WhiteBoxDetector,
         targets: Sequence[Target],
         frame: Frame,
+        pixels: Float[Tensor, "1 3 i j"],
         choices: Sequence[Choice],
         rule: Rule,
+        scalar: str = "logit",
     ) -> None:
-        super().__init__(detector, targets, frame)
+        super().__init__(detector, targets, frame, pixels, scalar)
         self._module = detector.module
         self._choices = choices
         self._rule = rule

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.scalars import differentiable
 from xai_detect.frame import Frame
 from xai_detect.types import Target
 
@@ -21,22 +22,43 @@ class Probe:
     """Scores and gradients of several targets at one point, one forward pass for all.
 
     Attributes:
+        pixels: The unchanged input.
         forward_passes: Forward passes so far.
         backward_passes: Backward passes so far.
     """
 
-    def __init__(self, detector: WhiteBoxDetector, targets: Sequence[Target], frame: Frame) -> None:
-        self.forward_passes = 0
+    def __init__(
+        self,
+        detector: WhiteBoxDetector,
+        targets: Sequence[Target],
+        frame: Frame,
+        pixels: Float[Tensor, "1 3 i j"],
+        scalar: str = "logit",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            detector: The detector that found the targets.
+            targets: The questions.
+            frame: Where the image lies in the input.
+            pixels: The unchanged input.
+            scalar: What is explained: a name in ``DIFFERENTIABLE``.
+
+        Raises:
+            InputError: If there is no such scalar.
+        """
+        self._read = differentiable(scalar, detector, targets, frame, pixels)
+        self.pixels = pixels
+        self.forward_passes = 1 if scalar == "margin" else 0
         self.backward_passes = 0
         self._detector = detector
         self._targets = targets
         self._frame = frame
 
     def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
-        """Log-odds of every target, differentiable in ``pixels``."""
+        """The scalar of every target, differentiable in ``pixels``."""
         self.forward_passes += 1
-        log_odds = self._detector.candidate(pixels, self._targets, self._frame).log_odds[0]
-        return torch.stack([log_odds[row, t.label] for row, t in enumerate(self._targets)])
+        return self._read(self._detector.candidate(pixels, self._targets, self._frame))[0]
 
     def gradients(
         self, pixels: Float[Tensor, "1 3 i j"], rows: Sequence[int] | None = None

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
@@ -12,6 +13,19 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.types import Target
 
 D = TypeVar("D", bound=Detector, contravariant=True)
+
+
+class Needs(StrEnum):
+    """What a method asks of a detector, most first.
+
+    ``ATTENTION`` and ``GRADIENTS`` need a white box; ``SCORES`` any detector, a sealed black box
+    included; ``NOTHING`` the image and the box alone.
+    """
+
+    ATTENTION = "attention"
+    GRADIENTS = "gradients"
+    SCORES = "scores"
+    NOTHING = "nothing"
 
 
 class Attribution(NamedTuple):
@@ -35,10 +49,14 @@ class Method(Protocol[D]):
         name: The name in ``METHODS``.
         input_level: Whether the map can show evidence anywhere in the input. Maps taken at the
             detector's last layers cannot: they see a few cells around the box.
+        needs: What it asks of the detector.
+        citation: Authors, title, venue and year.
     """
 
     name: ClassVar[str]
     input_level: ClassVar[bool]
+    needs: ClassVar[Needs]
+    citation: ClassVar[str]
 
     def __call__(
         self, detector: D, image: Float[Tensor, "3 h w"], targets: Sequence[Target]

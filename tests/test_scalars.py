@@ -1,0 +1,173 @@
+"""Scalars by hand, against slow definitions, and their bad input."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from toy import BIAS, GAIN, ToyDetector, scene
+
+from xai_detect import boxes
+from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.detectors.scalars import (
+    cosine_survival,
+    differentiable,
+    kept,
+    survival,
+)
+from xai_detect.errors import InputError
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
+from xai_detect.explainers.survival import Survival
+from xai_detect.frame import Frame
+from xai_detect.inspection import detect
+from xai_detect.types import Target
+
+FRAME = Frame.unchanged((20, 20))
+
+
+def target(box=(0.0, 0.0, 10.0, 10.0), label=0, candidate=0):
+    return Target(box, label, 0.9, candidate, ("a", "b", "c"), box)
+
+
+class Answers(ToyDetector):
+    """A detector that answers the same candidates to everything."""
+
+    def __init__(self, log_odds, found):
+        super().__init__()
+        self.answer = Candidates(torch.tensor([log_odds]), torch.tensor([found]))
+
+    def candidate(self, pixels, targets, frame):  # noqa: ARG002
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("logit", 2.0),
+        ("margin", 2.0 - 1.0),
+        ("probability", 0.880797),
+        ("iou_probability", 0.880797 / 2),
+        ("side_l", 0.0),
+        ("side_t", 0.0),
+        ("side_r", 10.0),
+        ("side_b", 5.0),
+    ],
+)
+def test_differentiable_scalars_by_hand(name, expected):
+    detector = Answers([[2.0, 1.0, -3.0]], [[0.0, 0.0, 10.0, 5.0]])
+    pixels = torch.zeros(1, 3, 20, 20)
+    read = differentiable(name, detector, [target()], FRAME, pixels)
+    assert read(detector.answer).tolist() == [[pytest.approx(expected, abs=1e-5)]]
+
+
+def test_sides_are_in_image_pixels():
+    detector = Answers([[2.0, 1.0, -3.0]], [[0.0, 0.0, 10.0, 5.0]])
+    frame = Frame.stretch((40, 10), (20, 20))  # input pixels per image pixel: 0.5 down, 2 across
+    for name, expected in (("side_r", 5.0), ("side_b", 10.0)):
+        read = differentiable(name, detector, [target()], frame, torch.zeros(1, 3, 20, 20))
+        assert read(detector.answer).item() == pytest.approx(expected)
+
+
+def test_the_runner_up_of_the_margin_is_fixed_at_the_image():
+    detector = Answers([[2.0, 1.0, -3.0]], [[0.0, 0.0, 10.0, 5.0]])
+    read = differentiable("margin", detector, [target()], FRAME, torch.zeros(1, 3, 20, 20))
+    other = Candidates(torch.tensor([[[2.0, 1.0, 9.0]]]), detector.answer.boxes)
+    assert read(other).item() == 1.0
+
+
+def test_a_margin_needs_two_classes():
+    detector = Answers([[2.0]], [[0.0, 0.0, 10.0, 5.0]])
+    with pytest.raises(InputError, match="this detector has one"):
+        differentiable("margin", detector, [target()], FRAME, torch.zeros(1, 3, 20, 20))
+
+
+def test_unknown_scalars_are_named():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets = list(detect(detector, image))
+    with pytest.raises(InputError, match="there is no scalar 'logits'; choose from logit, margin"):
+        explain(InputXGradient(scalar="logits"), detector, image, targets)
+    with pytest.raises(InputError, match="choose from max_raw"):
+        Survival(detector, image, targets, "logit")
+
+
+@pytest.mark.parametrize("scalar", ["logit", "margin", "probability"])
+def test_integrated_gradients_are_complete_for_every_scalar(scalar):
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    targets = list(detect(detector, image))
+    (one,) = explain(IntegratedGradients(scalar=scalar), detector, image, targets)
+    change = one.measured["score"] - one.measured["baseline_score"]
+    assert float(one.heatmap.sum()) == pytest.approx(change, rel=0.06)
+    if scalar == "margin":  # a full square is 1 of its own colour, -1/2 of the others
+        lead = 1 + math.tanh(1) / math.tanh(2)
+        assert one.measured["score"] == pytest.approx(lead * GAIN, rel=1e-3)
+    if scalar == "logit":
+        assert one.measured["score"] == pytest.approx(BIAS + GAIN, rel=1e-3)
+
+
+def random_raw(seed, shared):
+    generator = torch.Generator().manual_seed(seed)
+    low = torch.rand(2, 30, 1 if shared else 3, 2, generator=generator) * 12
+    size = torch.rand(2, 30, 1 if shared else 3, 2, generator=generator) * 8
+    probabilities = torch.rand(2, 30, 3, generator=generator)
+    return Raw(torch.cat([low, low + size], dim=3), probabilities)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_survival_against_a_slow_loop(shared):
+    raw, whole = random_raw(0, shared), random_raw(1, shared)
+    whole = Raw(whole.boxes[:1], whole.probabilities[:1])
+    targets = [target(), target((4.0, 4.0, 12.0, 11.0), 2), target((15.0, 2.0, 19.0, 9.0), 1)]
+    fast = survival(raw, targets, FRAME)
+    cosine = cosine_survival(raw, targets, FRAME, whole)
+    for image in range(2):
+        for k, one in enumerate(targets):
+            column = 0 if shared else one.label
+
+            def overlap(of, image, row, one=one, column=column):
+                box = of.boxes[image, row, column][None]
+                return boxes.iou(torch.tensor([one.box]), box).item()
+
+            best = max(
+                overlap(raw, image, j) * raw.probabilities[image, j, one.label].item()
+                for j in range(30)
+            )
+            assert fast[image, k].item() == pytest.approx(best, abs=1e-6)
+            asked = max(
+                range(30),
+                key=lambda j: overlap(whole, 0, j) * whole.probabilities[0, j, one.label].item(),
+            )
+            best = max(
+                overlap(raw, image, j)
+                * nn.functional.cosine_similarity(
+                    raw.probabilities[image, j], whole.probabilities[0, asked], dim=0
+                ).item()
+                * raw.probabilities[image, j].max().item()
+                for j in range(30)
+            )
+            assert cosine[image, k].item() == pytest.approx(best, abs=1e-6)
+
+
+def test_post_nms_reads_final_detections_of_the_same_class():
+    detector, image = ToyDetector(), scene(("red", 2, 3), ("blue", 5, 1))
+    found = detect(detector, image)
+    targets = [found.target(0), found.target(1), found.target(0).as_class("green")]
+    values = kept(found, targets).tolist()
+    assert values == [
+        pytest.approx(float(found.scores[0])),
+        pytest.approx(float(found.scores[1])),
+        0.0,
+    ]
+    empty = detect(detector, scene())
+    assert kept(empty, targets).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_batches_never_change_a_score():
+    detector, image = ToyDetector(letterbox=48), scene(("red", 2, 3), ("blue", 5, 1))
+    targets = list(detect(detector, image, 0.0))[:3]
+    images = image * torch.rand(7, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    for scalar in ("max_raw", "max_raw_cos", "post_nms"):
+        one = Survival(detector, image, targets, scalar, batch=1).of_images(images)
+        many = Survival(detector, image, targets, scalar, batch=5).of_images(images)
+        torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-7)
+        assert one.shape == (7, 3)

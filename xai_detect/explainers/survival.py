@@ -1,0 +1,94 @@
+"""Scores of several targets on many changed copies of one image: what every mask method asks."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from xai_detect.detectors.protocol import Detector, RawDetector
+from xai_detect.detectors.scalars import SURVIVAL, cosine_survival, kept, survival
+from xai_detect.errors import InputError
+from xai_detect.frame import Frame
+from xai_detect.types import Target
+
+FAINT = 0.001
+"""Confidence from which a sealed black box is asked for detections."""
+
+
+class Survival:
+    """Asks a detector about changed copies of one image; all targets share each forward pass.
+
+    Attributes:
+        frame: Where the image lies in the input.
+        pixels: The unchanged input, ``(1, 3, i, j)``.
+        scalar: What is read: a name in ``SURVIVAL``.
+        forward_passes: Images shown to the network so far.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        image: Float[Tensor, "3 h w"],
+        targets: Sequence[Target],
+        scalar: str = "auto",
+        batch: int = 8,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            detector: Any detector; one that shows no raw predictions answers ``post_nms`` only.
+            image: RGB in [0, 1].
+            targets: The questions.
+            scalar: A name in ``SURVIVAL``; ``auto`` takes ``max_raw`` where it can.
+            batch: Images per forward pass; never changes a result.
+
+        Raises:
+            InputError: If there is no such scalar, or the detector cannot answer it.
+        """
+        if scalar == "auto":
+            scalar = "max_raw" if isinstance(detector, RawDetector) else "post_nms"
+        if scalar not in SURVIVAL:
+            raise InputError(f"there is no scalar {scalar!r}; choose from {', '.join(SURVIVAL)}")
+        if scalar != "post_nms" and not isinstance(detector, RawDetector):
+            raise InputError(
+                f"scalar {scalar!r} needs raw predictions, which this detector does not show; "
+                "use 'post_nms'"
+            )
+        if batch < 1:
+            raise InputError(f"batch is {batch}; expected at least 1")
+        self.scalar = scalar
+        self.forward_passes = 0
+        self.frame: Frame = detector.frame((image.shape[1], image.shape[2]))
+        self.pixels = self.frame.to_input(image[None])
+        self._detector = detector
+        self._targets = targets
+        self._batch = batch
+        self._whole = None
+        if scalar == "max_raw_cos":
+            self._whole = detector.raw(self.pixels)  # type: ignore[attr-defined]
+            self.forward_passes += 1
+
+    def of_images(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
+        """Scores on changed images, in image pixels."""
+        parts = [self._ask(self.frame.to_input(some)) for some in torch.split(images, self._batch)]
+        return torch.cat(parts) if parts else torch.zeros(0, len(self._targets))
+
+    def of_inputs(self, pixels: Float[Tensor, "n 3 i j"]) -> Float[Tensor, "n k"]:
+        """Scores on changed inputs, in input pixels."""
+        parts = [self._ask(some) for some in torch.split(pixels, self._batch)]
+        return torch.cat(parts) if parts else torch.zeros(0, len(self._targets))
+
+    def passes(self) -> dict[str, float]:
+        """What has been spent, as an explanation records it."""
+        return {"forward_passes": float(self.forward_passes), "backward_passes": 0.0}
+
+    def _ask(self, pixels: Tensor) -> Tensor:
+        self.forward_passes += len(pixels)
+        if self.scalar == "post_nms":
+            found = self._detector.detect(pixels, self.frame, FAINT)
+            return torch.stack([kept(one, self._targets) for one in found])
+        raw = self._detector.raw(pixels)  # type: ignore[attr-defined]
+        if self._whole is None:
+            return survival(raw, self._targets, self.frame).cpu()
+        return cosine_survival(raw, self._targets, self.frame, self._whole).cpu()
