@@ -8,6 +8,7 @@ from xai_detect.errors import InputError, near
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.protocol import Method
+from xai_detect.explainers.settings import checked_settings
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -22,13 +23,11 @@ def build_method(name: str, **settings: Any) -> Method[Any]:
     """A method by name, with its defaults or with the given hyper-parameters.
 
     Raises:
-        InputError: If there is no such method, or it has no such setting.
+        InputError: If there is no such method, it has no such setting, or a setting is of another
+            type or out of range.
     """
     if name not in METHODS:
         hint = near(name, METHODS) or f"choose from {', '.join(METHODS)}"
         raise InputError(f"there is no method {name!r}; {hint}")
-    try:
-        method: Method[Any] = METHODS[name](**settings)
-    except TypeError as error:
-        raise InputError(f"{name} cannot be set up with {settings}: {error}") from error
+    method: Method[Any] = METHODS[name](**checked_settings(METHODS[name], settings))
     return method
