@@ -7,6 +7,7 @@ from xai_detect import fills
 from xai_detect.errors import InputError
 
 SIZE = (40, 60)
+NAMES = (*fills.FILLS, "blur(5,9)", "blur(51, 51)")
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def square():
     return hidden
 
 
-@pytest.mark.parametrize("name", fills.FILLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_fill_leaves_the_rest_alone_and_stays_an_image(name, image, square):
     before = image.clone()
     filled = fills.hide(image, square, name)
@@ -35,7 +36,7 @@ def test_every_fill_leaves_the_rest_alone_and_stays_an_image(name, image, square
     assert torch.equal(image, before)
 
 
-@pytest.mark.parametrize("name", fills.FILLS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 500)])
 def test_every_fill_hides_whole_images_of_any_size(name, size):
     image = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
@@ -45,17 +46,41 @@ def test_every_fill_hides_whole_images_of_any_size(name, size):
     assert 0 <= float(filled.min()) <= float(filled.max()) <= 1
 
 
-@pytest.mark.parametrize("name", fills.FILLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_fill_gives_the_same_answer_twice(name, image, square):
     state = torch.get_rng_state()
     assert torch.equal(fills.hide(image, square, name), fills.hide(image, square, name))
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("name", fills.FILLS)
+@pytest.mark.parametrize("name", NAMES)
 def test_hiding_nothing_changes_nothing(name, image):
     nothing = torch.zeros(SIZE, dtype=torch.bool)
     assert torch.equal(fills.hide(image, nothing, name), image)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_masks_give_what_each_gives_alone(name, image):
+    masks = torch.rand(4, *SIZE, generator=torch.Generator().manual_seed(3)) < 0.5
+    masks[1], masks[2] = True, False
+    hiding = fills.Hiding(image, name)
+    expected = torch.stack([fills.hide(image, one, name) for one in masks])
+    assert torch.equal(hiding(masks), expected)
+    assert hiding(masks[:0]).shape == (0, 3, *SIZE)
+
+
+def test_a_fill_that_looks_at_no_mask_is_computed_once(image, monkeypatch):
+    calls = []
+
+    def counted(name):
+        whole = fills.FILLS[name]
+        return lambda *given: calls.append(name) or whole(*given)
+
+    monkeypatch.setattr(fills, "FILLS", {name: counted(name) for name in fills.FILLS})
+    for name in fills.FILLS:
+        fills.Hiding(image, name)(torch.zeros(3, *SIZE, dtype=torch.bool))
+    for name in fills.FILLS:
+        assert calls.count(name) == (3 if name in fills.BY_MASK else 1)
 
 
 @pytest.mark.parametrize(("name", "value"), [("air", 1.0), ("black", 0.0), ("grey", 0.5)])
@@ -109,6 +134,49 @@ def test_blur_inside_a_large_image_equals_the_slow_blur():
     assert float(apart[:, 96:-96, 96:-96].max()) < 1 / 255
 
 
+@pytest.mark.parametrize("name", ["inpaint_telea", "inpaint_ns"])
+def test_inpainting_at_full_size_continues_the_surroundings(name, image, square):
+    filled = fills.hide(image, square, name)
+    slope = torch.linspace(0.4, 0.9, SIZE[1]).expand(*SIZE)
+    assert float((filled[0] - slope)[square].abs().max()) < 0.1
+    torch.testing.assert_close(fills.hide_all(image, name), fills.hide_all(image, "mean"))
+
+
+def test_inpainting_at_full_size_keeps_an_edge_that_a_small_copy_blurs():
+    image = torch.full((3, 400, 600), 0.9)
+    image[:, :200] = 0.1
+    hidden = torch.zeros(400, 600, dtype=torch.bool)
+    hidden[198:203, 300:305] = True
+    sharp = fills.hide(image, hidden, "inpaint_telea")[0, :, 302]
+    assert float(sharp[198]) < 0.3
+    assert float(sharp[202]) > 0.7
+
+
+def test_the_box_blur_is_the_mean_of_its_window():
+    image = torch.rand(3, 7, 9, generator=torch.Generator().manual_seed(2))
+    filled = fills.hide_all(image, "blur(5,3)")
+
+    def mirrored(index, length):
+        return -index if index < 0 else 2 * (length - 1) - index if index >= length else index
+
+    for row in range(7):
+        for column in range(9):
+            window = [
+                image[:, mirrored(row + down, 7), mirrored(column + across, 9)]
+                for down in (-1, 0, 1)
+                for across in (-2, -1, 0, 1, 2)
+            ]
+            torch.testing.assert_close(filled[:, row, column], torch.stack(window).mean(dim=0))
+
+
+@pytest.mark.parametrize(
+    "name", ["blur(0,5)", "blur(5)", "blur(5,x)", "blur(-1,3)", "blur(99999,1)"]
+)
+def test_a_box_blur_needs_two_sensible_numbers(name):
+    with pytest.raises(InputError, match=r"no fill 'blur\(.*or blur\(51,51\) with the width"):
+        fills.filling(name)
+
+
 def test_names_that_do_not_exist_list_those_that_do():
     with pytest.raises(InputError, match="no fill 'white'; choose from blur, inpaint, air"):
         fills.filling("white")
@@ -118,3 +186,7 @@ def test_names_that_do_not_exist_list_those_that_do():
 
 def test_each_domain_has_its_fill():
     assert [fills.default_fill(domain) for domain in fills.DOMAINS] == ["blur", "air"]
+    maskers = [fills.default_masker(domain) for domain in fills.DOMAINS]
+    assert maskers == ["blur", "inpaint_telea"]
+    with pytest.raises(InputError, match="no domain 'ct'"):
+        fills.default_masker("ct")

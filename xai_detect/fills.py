@@ -3,8 +3,11 @@
 A fill should mean "object removed". In X-ray images that is air (white) or the inpainted
 surroundings; grey and black *add* a dense object. In photographs a strong blur or the inpainted
 surroundings are the least intrusive.
+
+Fills by name: those of ``FILLS``, and ``blur(51,51)``, a box filter of that width and height.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -21,6 +24,11 @@ BLUR_SHARE = 0.1
 
 INPAINT_SIDE = 128
 """Longer side, in pixels, at which ``inpaint`` solves; surroundings are smooth at that size."""
+
+INPAINT_RADIUS = 3
+"""Pixels around a hidden one that its value is continued from."""
+
+BOX_BLUR = re.compile(r"blur\((\d{1,4}), ?(\d{1,4})\)")
 
 Fill = Callable[[Float[Tensor, "3 h w"], Bool[Tensor, "h w"]], Float[Tensor, "3 h w"]]
 
@@ -52,15 +60,32 @@ def inpaint(image: Float[Tensor, "3 h w"], hidden: Bool[Tensor, "h w"]) -> Float
     height, width = hidden.shape
     scale = min(1.0, INPAINT_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    array = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+    array = _eight_bit(image)
     # Pixels that mix hidden and shown would leak the object into its own surroundings.
     holes = cv2.resize(hidden.numpy().astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     if holes.all():
         return mean(image, hidden)
     small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-    solved = cv2.inpaint(small, holes.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    solved = cv2.inpaint(small, holes.astype(np.uint8), INPAINT_RADIUS, cv2.INPAINT_TELEA)
     whole = cv2.resize(solved, (width, height), interpolation=cv2.INTER_LINEAR)
     return torch.from_numpy(whole.transpose(2, 0, 1).astype(np.float32) / 255)
+
+
+def _eight_bit(image: Float[Tensor, "3 h w"]) -> np.ndarray:
+    return (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+
+
+def _inpaint_whole(flag: int) -> "Fill":
+    """Inpainting at full size: sharper than ``inpaint``, and slower on large images."""
+
+    def solve(image: Float[Tensor, "3 h w"], hidden: Bool[Tensor, "h w"]) -> Tensor:
+        if bool(hidden.all()):
+            return mean(image, hidden)
+        holes = hidden.numpy().astype(np.uint8)
+        solved = cv2.inpaint(_eight_bit(image), holes, INPAINT_RADIUS, flag)
+        return torch.from_numpy(solved.transpose(2, 0, 1).astype(np.float32) / 255)
+
+    return solve
 
 
 def mean(image: Float[Tensor, "3 h w"], hidden: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
@@ -81,6 +106,17 @@ def _flat(value: float) -> Fill:
     return flat
 
 
+def _box_blur(width: int, height: int) -> Fill:
+    """The mean over a window of that size; beyond the border the image is mirrored."""
+
+    def blurred(image: Float[Tensor, "3 h w"], _hidden: Bool[Tensor, "h w"]) -> Tensor:
+        array = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+        even = cv2.blur(array, (width, height), borderType=cv2.BORDER_REFLECT_101)
+        return torch.from_numpy(even.transpose(2, 0, 1).copy()).clamp(0, 1)
+
+    return blurred
+
+
 FILLS: Mapping[str, Fill] = MappingProxyType(
     {
         "blur": blur,
@@ -90,8 +126,13 @@ FILLS: Mapping[str, Fill] = MappingProxyType(
         "black": _flat(0.0),
         "grey": _flat(0.5),
         "noise": noise,
+        "inpaint_telea": _inpaint_whole(cv2.INPAINT_TELEA),
+        "inpaint_ns": _inpaint_whole(cv2.INPAINT_NS),
     }
 )
+
+BY_MASK = frozenset({"inpaint", "inpaint_telea", "inpaint_ns", "mean"})
+"""Fills that look at what is hidden; the others are the same for every mask."""
 
 DOMAINS = ("photo", "xray")
 
@@ -102,9 +143,20 @@ def filling(name: str) -> Fill:
     Raises:
         InputError: If there is none.
     """
-    if name not in FILLS:
-        raise InputError(f"there is no fill {name!r}; choose from {', '.join(FILLS)}")
-    return FILLS[name]
+    if name in FILLS:
+        return FILLS[name]
+    box = BOX_BLUR.fullmatch(name)
+    if box and min(int(box[1]), int(box[2])) > 0:
+        return _box_blur(int(box[1]), int(box[2]))
+    raise InputError(
+        f"there is no fill {name!r}; choose from {', '.join(FILLS)}, or blur(51,51) with the width "
+        "and height of the filter in pixels, 1 to 9999"
+    )
+
+
+def is_fill(name: str) -> bool:
+    """Whether ``filling`` takes a text for the name of a fill, be its numbers right or not."""
+    return name in FILLS or BOX_BLUR.fullmatch(name) is not None
 
 
 def hide(
@@ -114,9 +166,43 @@ def hide(
     return torch.where(hidden, filling(fill)(image, hidden), image)
 
 
+class Hiding:
+    """Hides parts of one image again and again; what depends on no mask is computed once."""
+
+    def __init__(self, image: Float[Tensor, "3 h w"], fill: str) -> None:
+        """Prepare.
+
+        Args:
+            image: RGB in [0, 1].
+            fill: A fill's name.
+
+        Raises:
+            InputError: If there is no such fill.
+        """
+        self._image = image
+        self._fill = fill
+        self._whole = None if fill in BY_MASK else hide_all(image, fill)
+
+    def __call__(self, hidden: Bool[Tensor, "n h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Copies of the image, each with the pixels of its own mask replaced."""
+        if self._whole is not None:
+            return torch.where(hidden[:, None], self._whole, self._image)
+        copies = [hide(self._image, one, self._fill) for one in hidden]
+        return torch.stack(copies) if copies else self._image.new_zeros(0, *self._image.shape)
+
+
 def hide_all(image: Float[Tensor, "3 h w"], fill: str) -> Float[Tensor, "3 h w"]:
     """An image of the same size with everything hidden: the baseline of path methods."""
     return filling(fill)(image, torch.ones(image.shape[1:], dtype=torch.bool))
+
+
+def default_masker(domain: str) -> str:
+    """What hides a region while the rest is shown: inpainting in X-ray images, blur in photographs.
+
+    Raises:
+        InputError: If the domain is neither ``photo`` nor ``xray``.
+    """
+    return "inpaint_telea" if default_fill(domain) == "air" else "blur"
 
 
 def default_fill(domain: str) -> str:

@@ -41,7 +41,7 @@ def baseline_image(
     """
     if baseline == "auto":
         baseline = fills.default_fill(domain)
-    if baseline in fills.FILLS:
+    if fills.is_fill(baseline):
         return fills.hide_all(image, baseline)
     try:
         given = load_image(baseline)
