@@ -5,7 +5,7 @@ for changed images look at all raw predictions near the box, because a neighbour
 take over without the object being lost.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -134,9 +134,12 @@ def survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor,
         frame: Where the image lies in the input.
     """
     wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
-    labels = torch.tensor([target.label for target in targets], device=raw.boxes.device)
-    own = raw.probabilities[:, :, labels]
-    return (_overlaps(raw, wanted, labels) * own).amax(dim=1)
+    overlaps = _overlaps(raw, wanted, [target.label for target in targets])
+    best = [
+        (overlap * raw.probabilities[:, :, target.label]).amax(dim=1)
+        for target, overlap in zip(targets, overlaps, strict=True)
+    ]
+    return torch.stack(best, dim=1) if best else raw.boxes.new_zeros(len(raw.boxes), 0)
 
 
 def cosine_survival(
@@ -156,22 +159,45 @@ def cosine_survival(
         whole: Predictions for the unchanged image.
     """
     wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
-    labels = torch.tensor([target.label for target in targets], device=raw.boxes.device)
-    own = _overlaps(whole, wanted, labels)[0] * whole.probabilities[0][:, labels]
-    asked = whole.probabilities[0][own.argmax(dim=0)]  # (k, c)
-    asked = asked / asked.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    given = raw.probabilities
-    cosine = given @ asked.T / given.norm(dim=2, keepdim=True).clamp(min=1e-12)
-    objectness = given.amax(dim=2, keepdim=True)
-    return (_overlaps(raw, wanted, labels) * cosine * objectness).amax(dim=1)
+    labels = [target.label for target in targets]
+    objectness = raw.probabilities.amax(dim=2)
+    lengths = raw.probabilities.norm(dim=2).clamp(min=1e-12)
+    best = []
+    for label, before, overlap in zip(
+        labels, _overlaps(whole, wanted, labels), _overlaps(raw, wanted, labels), strict=True
+    ):
+        row = int((before[0] * whole.probabilities[0, :, label]).argmax())
+        asked = whole.probabilities[0, row]
+        cosine = raw.probabilities @ (asked / asked.norm().clamp(min=1e-12)) / lengths
+        best.append((overlap * cosine * objectness).amax(dim=1))
+    return torch.stack(best, dim=1) if best else raw.boxes.new_zeros(len(raw.boxes), 0)
 
 
-def _overlaps(raw: Raw, wanted: Float[Tensor, "k 4"], labels: Tensor) -> Float[Tensor, "b a k"]:
-    """IoU of every raw prediction with every wanted box; with a box per class, the label's own."""
+def _overlaps(
+    raw: Raw, wanted: Float[Tensor, "k 4"], labels: Sequence[int]
+) -> Iterator[Float[Tensor, "b a"]]:
+    """IoU of every raw prediction with one wanted box after the other.
+
+    With a box per class, the label's own counts. One at a time, because a table of all predictions
+    by all boxes does not fit the processor's cache.
+    """
     shared = raw.boxes.shape[2] == 1
-    columns = torch.zeros_like(labels) if shared else labels
-    found = raw.boxes[:, :, columns]  # (b, a, k, 4)
-    return _paired_iou(found.flatten(0, 1), wanted).view(found.shape[:3])
+    columns = [0 if shared else label for label in labels]
+    sides = {
+        column: tuple(side.contiguous() for side in raw.boxes[:, :, column].unbind(dim=2))
+        for column in set(columns)
+    }
+    areas = {
+        column: (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
+        for column, (left, top, right, bottom) in sides.items()
+    }
+    for column, box in zip(columns, wanted, strict=True):
+        left, top, right, bottom = sides[column]
+        x1, y1, x2, y2 = box
+        across = (torch.minimum(right, x2) - torch.maximum(left, x1)).clamp_(min=0)
+        overlap = across.mul_((torch.minimum(bottom, y2) - torch.maximum(top, y1)).clamp_(min=0))
+        union = areas[column] + boxes.area(box) - overlap
+        yield overlap / union.clamp_(min=torch.finfo(overlap.dtype).tiny)
 
 
 def kept(found: Detections, targets: Sequence[Target]) -> Float[Tensor, "k"]:
