@@ -7,7 +7,7 @@ which is exact because placing an image in the input is linear. Padding never re
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -23,6 +23,67 @@ from xai_detect.types import Target
 
 TOGETHER = 12
 """Most targets that share a path: what is held for each until its map is complete fills memory."""
+
+
+POINTLESS = "iou_probability"
+"""The scalar that has no gradient at the image itself: its IoU is at its peak there."""
+
+
+@runtime_checkable
+class FromGradients(Protocol):
+    """A method that is made of a probe's gradients, whichever probe that is."""
+
+    @property
+    def scalar(self) -> str:
+        """What is explained: a name in ``DIFFERENTIABLE``."""
+
+    def attribute(
+        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
+    ) -> list[Attribution]:
+        """One attribution per target of the probe."""
+
+
+def in_groups(
+    method: FromGradients,
+    detector: WhiteBoxDetector,
+    image: Float[Tensor, "3 h w"],
+    targets: Sequence[Target],
+) -> list[Attribution]:
+    """Attributions of any number of targets; at most ``TOGETHER`` share passes and memory."""
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    pixels = frame.to_input(image[None])
+    groups = [targets[row : row + TOGETHER] for row in range(0, len(targets), TOGETHER)]
+    return [
+        attribution
+        for group in groups
+        for attribution in method.attribute(
+            Probe(detector, group, frame, pixels, method.scalar), frame, image, detector
+        )
+    ]
+
+
+def refuse_pointless(name: str, scalar: str) -> None:
+    """Refuse the scalar that a method of one gradient, taken at the image itself, cannot use.
+
+    Raises:
+        InputError: If it is ``iou_probability``.
+    """
+    if scalar == POINTLESS:
+        raise InputError(
+            f"{name} takes its gradient at the image itself, where the IoU in {scalar!r} is at "
+            "its peak and has none; use it with integrated_gradients, guided_ig or "
+            "expected_gradients, or choose the scalar 'probability'"
+        )
+
+
+def completeness(first: float, last: float, attributed: float) -> dict[str, float]:
+    """Both scores, and what the map misses as a share of their difference; NaN without one."""
+    gap = abs(attributed - (last - first))
+    return {
+        "score": last,
+        "baseline_score": first,
+        "completeness_error": gap / abs(last - first) if last != first else math.nan,
+    }
 
 
 def baseline_image(
@@ -76,6 +137,9 @@ class InputXGradient:
     citation: ClassVar[str] = "Shrikumar et al., Not Just a Black Box, 2016"
     baseline: str = "auto"
     scalar: str = "logit"
+
+    def __post_init__(self) -> None:
+        refuse_pointless(self.name, self.scalar)
 
     def __call__(
         self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
@@ -146,16 +210,7 @@ class IntegratedGradients:
         self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the scalar's unit per pixel, summed over colours."""
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        pixels = frame.to_input(image[None])
-        groups = [targets[row : row + TOGETHER] for row in range(0, len(targets), TOGETHER)]
-        return [
-            attribution
-            for group in groups
-            for attribution in self.attribute(
-                Probe(detector, group, frame, pixels, self.scalar), frame, image, detector
-            )
-        ]
+        return in_groups(self, detector, image, targets)
 
     def attribute(
         self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
@@ -187,12 +242,9 @@ class IntegratedGradients:
 
 
 def _measured(probe: Probe, path: StraightPath, attributed: Tensor, row: int) -> dict[str, float]:
-    first, last = float(path.first[row]), float(path.last[row])
-    gap = abs(float(attributed[row]) - (last - first))
+    scores = float(path.first[row]), float(path.last[row])
     return {
-        "score": last,
-        "baseline_score": first,
-        "completeness_error": gap / abs(last - first) if last != first else math.nan,
+        **completeness(*scores, float(attributed[row])),
         "steps": float(path.evaluations),
         **probe.passes(),
     }

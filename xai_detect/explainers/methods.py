@@ -9,12 +9,15 @@ from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.protocol import Method
 from xai_detect.explainers.settings import checked_settings
+from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "integrated_gradients": IntegratedGradients,
         "input_x_gradient": InputXGradient,
         "parchgrad": ParchGrad,
+        "smoothgrad": SmoothGrad,
+        "expected_gradients": ExpectedGradients,
     }
 )
 

@@ -72,6 +72,18 @@ class Probe:
             found = [self._backward(row, scores, point, row == wanted[-1]) for row in wanted]
         return torch.cat(found), scores.detach()
 
+    def paired_gradients(
+        self, points: Float[Tensor, "k 3 i j"]
+    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
+        """Every target's gradient and score at its own point, all points in one batch, detached."""
+        with torch.enable_grad():
+            points = points.detach().requires_grad_()
+            self.forward_passes += len(points)
+            self.backward_passes += len(points)
+            found = self._detector.candidate(points, self._targets, self._frame)
+            scores = self._read(found).diagonal()
+            return torch.autograd.grad(scores.sum(), points)[0], scores.detach()
+
     def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
         return torch.autograd.grad(scores[row], point, retain_graph=not last)[0]
 
