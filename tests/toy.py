@@ -87,6 +87,7 @@ class ToyDetector:
             domain: ``photo`` or ``xray``.
         """
         self.module = ToyNetwork(cell, elsewhere, curved).eval()
+        self.feature_layers: tuple[str, ...] = ("act",)
         self.class_names: tuple[str, ...] = COLOURS
         self.provenance = Provenance("toy", "toy", "", domain, str(letterbox or "any"))
         self.cell = cell

@@ -90,6 +90,13 @@ class WhiteBoxDetector(RawDetector, Protocol):
     def module(self) -> nn.Module:
         """The network itself; whoever borrows it gives it back as it was."""
 
+    @property
+    def feature_layers(self) -> tuple[str, ...]:
+        """Names in ``module`` of the layers whose outputs enter the head, finest level first.
+
+        Each answers with one map ``(1, c, h, w)`` per pass. Empty where they are not known.
+        """
+
     def candidate(
         self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
     ) -> Candidates:
@@ -115,4 +122,44 @@ class WhiteBoxDetector(RawDetector, Protocol):
 
         Raises:
             TargetError: If the candidate or label does not exist in this network.
+        """
+
+
+@runtime_checkable
+class PaddedDetector(WhiteBoxDetector, Protocol):
+    """A white box whose network pads its input once more, by itself."""
+
+    def covered(self, input_size: Size) -> Size:
+        """``(height, width)`` that feature maps cover, in input pixels; the input is top left."""
+
+
+class Patches(NamedTuple):
+    """Chosen raw predictions, each computed from no more of a level than reaches it.
+
+    Attributes:
+        candidates: What ``candidate`` gives, differentiable in ``windows``.
+        windows: Per target, the square of its level's features that reaches its cell; a leaf of
+            the graph. Cells beyond the edge of the level are 0 and count for nothing.
+        levels: Per target, the row of ``feature_layers`` that holds its cell.
+        corners: Per target, row and column of the window's first cell; below 0 beyond the edge.
+    """
+
+    candidates: Candidates
+    windows: list[Float[Tensor, "c s s"]]
+    levels: list[int]
+    corners: list[tuple[int, int]]
+
+
+@runtime_checkable
+class PatchDetector(WhiteBoxDetector, Protocol):
+    """A white box whose head may be run on windows of its features instead of whole levels."""
+
+    def patches(
+        self, features: Sequence[Float[Tensor, "1 _ _ _"]], targets: Sequence[Target]
+    ) -> Patches | None:
+        """The targets' predictions from windows of the features; None if the head allows it not.
+
+        Args:
+            features: What ``feature_layers`` answered with.
+            targets: The questions.
         """

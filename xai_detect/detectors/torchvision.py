@@ -54,6 +54,7 @@ class TorchvisionDetector:
         self.class_names: tuple[str, ...] = tuple(class_names)
         self.provenance = provenance
         self.device = torch.device(device)
+        self.feature_layers: tuple[str, ...] = self._open.feature_layers()
 
     def frame(self, image_size: Size) -> Frame:
         """The image as it is.
@@ -70,6 +71,22 @@ class TorchvisionDetector:
                 f"network, which shrinks the longer side to {transform.max_size}; crop it first"
             )
         return Frame.unchanged(image_size)
+
+    def covered(self, input_size: Size) -> Size:
+        """The input and what the network adds to its right and below, in input pixels."""
+        transform = self.module.transform
+        if transform.fixed_size is not None:
+            inner = transform.fixed_size[::-1]
+        else:
+            short, long = sorted(input_size)
+            scale = min(transform.min_size[-1] / short, transform.max_size / long)
+            inner = [int(side * scale) for side in input_size]
+        step = transform.size_divisible
+        height, width = (
+            round(side * -(-small // step) * step / small)
+            for side, small in zip(input_size, inner, strict=True)
+        )
+        return (height, width)
 
     @torch.no_grad()
     def detect(

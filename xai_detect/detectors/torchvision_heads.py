@@ -18,9 +18,12 @@ from xai_detect.errors import MissingExtraError, WeightsError
 
 try:
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet
-    from torchvision.models.detection.ssd import SSD
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
+    from torchvision.models.detection.ssd import SSD, SSDFeatureExtractorVGG
+    from torchvision.models.detection.ssdlite import SSDLiteFeatureExtractorMobileNet
     from torchvision.models.detection.transform import resize_boxes
     from torchvision.ops import clip_boxes_to_image
+    from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 except (ImportError, RuntimeError, OSError) as error:  # a build that does not fit torch's
     raise MissingExtraError(
         f"torchvision {metadata.version('torchvision')} does not work with torch "
@@ -71,6 +74,26 @@ class OpenNetwork:
         self.module: Any = network
         self.two_stage = isinstance(network, FasterRCNN)
         self._softmax = isinstance(network, FasterRCNN | SSD)
+
+    def feature_layers(self) -> tuple[str, ...]:
+        """The layers whose outputs enter the head, finest first; none for an unknown backbone.
+
+        SSD's first level is normalised on its way from there to the head.
+        """
+        backbone = self.module.backbone
+        if isinstance(backbone, BackboneWithFPN):
+            blocks = [f"fpn.layer_blocks.{row}" for row in range(len(backbone.fpn.layer_blocks))]
+            coarser = isinstance(backbone.fpn.extra_blocks, LastLevelP6P7) and not self.two_stage
+            names = [*blocks, *(["fpn.extra_blocks.p6", "fpn.extra_blocks.p7"] if coarser else [])]
+        elif isinstance(backbone, SSDFeatureExtractorVGG | SSDLiteFeatureExtractorMobileNet):
+            fine = isinstance(backbone, SSDFeatureExtractorVGG)
+            first = (
+                ["features"] if fine else [f"features.{i}" for i in range(len(backbone.features))]
+            )
+            names = [*first, *(f"extra.{row}" for row in range(len(backbone.extra)))]
+        else:
+            names = []
+        return tuple(f"backbone.{name}" for name in names)
 
     def run(self, pixels: Tensor, places: Tensor | None = None) -> Parts:
         """Run the network up to its heads.

@@ -93,6 +93,7 @@ class UltralyticsDetector:
         self._queries = isinstance(self._head, RTDETRDecoder)
         if self._queries:
             _fold_projections(self._head)
+        self.feature_layers: tuple[str, ...] = _entering(self._head)
         self._stride = max(int(network.stride.max()), 32)
         self._side = -(-imgsz // self._stride) * self._stride
 
@@ -246,6 +247,12 @@ class UltralyticsDetector:
             yield seen
         finally:
             hook.remove()
+
+
+def _entering(head: Any) -> tuple[str, ...]:
+    """The layers whose outputs enter the head; negative numbers count back from it."""
+    sources = [head.f] if isinstance(head.f, int) else head.f
+    return tuple(f"model.{one if one >= 0 else head.i + one}" for one in sources)
 
 
 def _fold_projections(head: Any) -> None:
