@@ -48,7 +48,8 @@ class Method(Protocol[D]):
     Attributes:
         name: The name in ``METHODS``.
         input_level: Whether the map can show evidence anywhere in the input. Maps taken at the
-            detector's last layers cannot: they see a few cells around the box.
+            detector's last layers cannot: they see a few cells around the box. Nor can controls,
+            which hold no evidence at all.
         needs: What it asks of the detector.
         citation: Authors, title, venue and year.
     """
