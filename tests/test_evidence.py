@@ -12,7 +12,7 @@ from xai_detect.inspection import detect, inspect, raw_predictions
 from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
-from xai_detect.types import Level
+from xai_detect.types import Evidence, Level
 
 SIZE = (96, 96)
 
@@ -141,10 +141,17 @@ def test_an_image_without_objects_is_a_normal_result():
     assert inspection.verdicts == ()
 
 
-def test_a_box_over_the_whole_image_can_be_weighed():
+def test_in_a_box_over_the_whole_image_nothing_is_outside():
     detector = ToyDetector(cell=32)
     image = torch.zeros(3, 32, 32)
     image[0] = 1.0
     inspection = inspect(detector, image)
-    assert len(inspection.verdicts) == 1
-    assert not math.isnan(inspection.evidence[0]["outside_effect"])
+    (evidence,), (verdict,) = inspection.evidence, inspection.verdicts
+    for name in ("inside", "outside", "percentile", "sufficiency", "context_only"):
+        assert math.isnan(evidence[name])
+    assert evidence["necessity"] == 0  # an image without a hole cannot be continued: red
+    assert verdict.level is Level.UNCERTAIN
+    fine = Evidence({**evidence, "completeness_error": 0.0, "repeatability": 1.0}, evidence.words)
+    assert [reason.check for reason in judge(fine).reasons] == ["whole_image"]
+    empty = Evidence({**fine, "repeatability": math.nan})
+    assert [reason.check for reason in judge(empty).reasons] == ["map_empty"]

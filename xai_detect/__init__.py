@@ -5,6 +5,11 @@ The way through: ``load_detector``, ``load_image``, ``detect``, ``explain``, ``w
 """
 
 from xai_detect.data.read import read_dataset
+from xai_detect.detectors.classifier_load import (
+    build_classifier,
+    load_classifier,
+    save_classifier,
+)
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import XaiDetectError
 from xai_detect.evaluation import evaluate
@@ -46,6 +51,7 @@ __all__ = [
     "Target",
     "Verdict",
     "XaiDetectError",
+    "build_classifier",
     "detect",
     "evaluate",
     "explain",
@@ -54,12 +60,14 @@ __all__ = [
     "from_ultralytics",
     "inspect",
     "judge",
+    "load_classifier",
     "load_detector",
     "load_image",
     "load_run",
     "read_dataset",
     "read_policy",
     "save",
+    "save_classifier",
     "to_coco_results",
     "to_supervision",
     "weigh",

@@ -53,7 +53,7 @@ def load_detector(
     """
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"there is no domain {domain!r}; choose from {', '.join(DOMAINS)}")
-    where, path, text = _device(device), Path(name), str(name)
+    where, path, text = chosen_device(device), Path(name), str(name)
     if path.is_file():
         entry = _described(path)
     elif text in manifest.names(manifest.shipped()):
@@ -136,7 +136,12 @@ def _unknown(name: str, published: list[str]) -> str:
     return f"there is no file or detector {name!r}; {hint}"
 
 
-def _device(name: str) -> torch.device:
+def chosen_device(name: str) -> torch.device:
+    """A device by torch's name, or the number of a GPU.
+
+    Raises:
+        InputError: If there is none, or this machine cannot use it.
+    """
     try:
         device = torch.device(f"cuda:{name}" if name.isdecimal() else name)
     except RuntimeError as error:

@@ -99,6 +99,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     Raises:
         WeightsError: If the file is empty, damaged, wants to run code, or holds no detector.
     """
+    network, side = load_network(path)
+    return Checkpoint(prepare(network, path.name), digest(path), side)
+
+
+def load_network(path: Path) -> tuple[nn.Module, int]:
+    """The network of an ultralytics ``.pt`` file, of whatever kind, and its input's longest side.
+
+    Raises:
+        WeightsError: If the file is empty, damaged, wants to run code, or holds no network.
+    """
     inspect_pickles(path)
     content = _restricted(path)
     network = content.get("ema") or content.get("model")
@@ -113,8 +123,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path.name} is a quantisation-aware checkpoint; export the plain weights"
         )
     arguments = content.get("train_args")
-    side = _side(arguments.get("imgsz") if isinstance(arguments, dict) else None)
-    return Checkpoint(prepare(network, path.name), digest(path), side)
+    return network, _side(arguments.get("imgsz") if isinstance(arguments, dict) else None)
 
 
 def prepare(network: nn.Module, name: str) -> nn.Module:
@@ -128,6 +137,15 @@ def prepare(network: nn.Module, name: str) -> nn.Module:
     if head not in HEADS:
         kind = _kind(network, head)
         raise WeightsError(f"{name} is {kind}; expected a detector ending in {' or '.join(HEADS)}")
+    return made_ready(network, name)
+
+
+def made_ready(network: nn.Module, name: str) -> nn.Module:
+    """A network of the library in float32, fused, in evaluation mode.
+
+    Raises:
+        WeightsError: If it holds NaN.
+    """
     network = network.float()
     check_finite(network, name)
     for part in network.modules():

@@ -28,11 +28,14 @@ rival_box_label      which class that is
 margin_without_outside  the same margin with the strongest outside evidence removed
 completeness_error   the method's own, as a share of the score difference; absent if it has none
 repeatability        cosine of the map with one of a shifted, slightly noisy copy, in [-1, 1]
-input_level          1 if the method sees the whole input, 0 if only the detector's last layers
+input_level          1 if the method sees the whole input, 0 if only the last layers, or nothing
 box_share            share of the image that the box covers
 forward_passes       forward passes spent here, repeatability left out
 trust                one number in [0, 1] for ranking; see ``trust_score``
 ==================== ==============================================================================
+
+A box that is the whole image, as a classifier's, has no outside: everything that compares the two
+is unmeasured there.
 
 A detection is "found" in a changed image when any raw prediction overlaps its box by IoU >= 0.5.
 """
@@ -64,6 +67,13 @@ RIVALS = (
     "rival", "rival_label", "rival_box_only", "rival_box_label",
     "margin", "margin_box_only", "margin_without_outside",
 )  # fmt: skip
+
+NEEDS_OUTSIDE = (
+    "context_only", "box_only", "box_only_least", "without_outside", "without_elsewhere",
+    "sufficiency", "outside_effect", "rival_box_only", "rival_box_label", "margin_box_only",
+    "margin_without_outside",
+)  # fmt: skip
+"""What compares the box with its surroundings."""
 
 MOST_PASSES = 7
 """Forward passes that ``weigh`` spends on one detection, repeatability left out."""
@@ -110,6 +120,8 @@ def weigh(
         "input_level": math.nan if method is None else float(method.input_level),
         "box_share": float(boxes.mask(target.box, size).float().mean()),
     }
+    if values["box_share"] == 1:
+        values.update(dict.fromkeys(NEEDS_OUTSIDE, math.nan))
     if "completeness_error" in explanation.measured:
         values["completeness_error"] = explanation.measured["completeness_error"]
     return Evidence({**values, "trust": trust_score(values)}, _words(target, values))

@@ -42,12 +42,13 @@ def _sigma(heatmap: Tensor, share: float) -> float:
 def shares(heatmap: Float[Tensor, "h w"], box: Box, near: Box) -> dict[str, float]:
     """Shares of the positive evidence in the box, in the ring and beyond, with their chance level.
 
-    All are NaN for a map without positive values: no evidence was obtained.
+    All are NaN for a map without positive values, because no evidence was obtained, and for a box
+    that is the whole image, because it would hold any map.
     """
     positive = heatmap.double().clamp(min=0)
     total = float(positive.sum())
     size: Size = (heatmap.shape[0], heatmap.shape[1])
-    if total == 0 or _flat(heatmap):
+    if total == 0 or _flat(heatmap) or bool(boxes.mask(box, size).all()):
         names = ("inside", "ring", "outside", "chance_inside", "lift", "percentile")
         return dict.fromkeys(names, math.nan)
     inside = float(positive[boxes.mask(box, size)].sum()) / total

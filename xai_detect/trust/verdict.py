@@ -45,6 +45,8 @@ class _Case:
             return Verdict(Level.UNTRUSTED, (self._reason("claim", "score", "claim"),), missing)
         if doubts:
             return Verdict(Level.UNCERTAIN, tuple(doubts), missing)
+        if self._whole_image():
+            return Verdict(Level.UNCERTAIN, (self._reason("whole_image", "box_share"),), missing)
         if missing:
             words = self._sentences["unmeasured"].format(missing=", ".join(missing))
             return Verdict(
@@ -67,7 +69,8 @@ class _Case:
         doubts = []
         if self._value("input_level") != 1:
             doubts.append(self._reason("map_kind", "input_level"))
-        if math.isnan(self._value("inside")):
+        # In a whole-image box no share is defined; there, only an empty map is not like itself.
+        if math.isnan(self._value("repeatability" if self._whole_image() else "inside")):
             doubts.append(self._reason("map_empty", "inside"))
         error, limit = self._evidence.get("completeness_error"), self._limits["completeness_error"]
         if error is not None and not error <= limit:
@@ -77,6 +80,9 @@ class _Case:
         if self._value("repeatability") < self._limits["repeatability"]:
             doubts.append(self._reason("map_repeatability", "repeatability", "repeatability"))
         return doubts
+
+    def _whole_image(self) -> bool:
+        return self._value("box_share") == 1
 
     def _basics(self) -> tuple[Reason, ...]:
         lost = self._value("necessity") >= self._limits["necessity"]

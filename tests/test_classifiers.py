@@ -1,0 +1,367 @@
+"""Classifiers: probabilities, log-odds, files, refusals, and every method on them."""
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import xai_detect as xd
+from xai_detect.detectors.classifier_load import is_classifier
+from xai_detect.detectors.classifiers import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.weights import quiet
+from xai_detect.errors import InputError, TargetError, WeightsError
+from xai_detect.explainers.gradient import InputXGradient
+from xai_detect.explainers.protocol import Needs
+from xai_detect.types import Provenance, Target
+
+COLOURS = ("red", "green", "blue")
+ELSEWHERE = {
+    "parchgrad": "needs fitted statistics",
+    "attention": "needs a transformer",
+}
+QUICK = {
+    "integrated_gradients": {"steps": 2, "max_steps": 2},
+    "partition_shap": {"evaluations": 32},
+    "expected_gradients": {"samples": 2},
+}
+
+
+class Means(nn.Module):
+    """Logits by hand: ten times the mean of each colour."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 3, 1, bias=False)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        with torch.no_grad():
+            self.stem.weight.copy_(10 * torch.eye(3)[:, :, None, None])
+
+    def forward(self, pixels):
+        return self.pool(self.stem(pixels)).flatten(1)
+
+
+def by_hand(multi_label=False, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), names=COLOURS):
+    layout = ClassifierLayout("by hand", names, (8, 16), mean, std, multi_label, "photo")
+    return ImageClassifier(Means(), layout, Provenance("hand", "toy", "", "photo", "16 x 8"))
+
+
+def flat(red, green, blue, size=(20, 30)):
+    return torch.tensor([red, green, blue])[:, None, None].expand(3, *size).contiguous()
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    return xd.build_classifier("squeezenet1_1", ("safe", "dangerous", "odd"), input_size=64)
+
+
+def photo(size=(40, 60), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    small = torch.rand(1, 3, 5, 7, generator=generator)
+    return nn.functional.interpolate(small, size=size, mode="bilinear")[0]
+
+
+def test_softmax_by_hand():
+    classifier = by_hand()
+    found = xd.detect(classifier, flat(51 / 255, 0.0, 0.0), 0.0)  # logits 2, 0, 0
+    assert [one.name for one in found] == ["red", "green", "blue"]
+    e2 = math.exp(2)
+    assert found.scores.tolist() == pytest.approx([e2 / (e2 + 2), 1 / (e2 + 2), 1 / (e2 + 2)])
+    assert found.boxes.tolist() == [[0.0, 0.0, 30.0, 20.0]] * 3
+    pixels = classifier.frame((20, 30)).to_input(flat(51 / 255, 0.0, 0.0)[None])
+    # ln(p / (1 - p)): red against two others, green against red and blue
+    assert classifier.score(pixels, found.target(0)).item() == pytest.approx(2 - math.log(2))
+    green = found.target(0).as_class("green")
+    assert classifier.score(pixels, green).item() == pytest.approx(-math.log(e2 + 1), rel=1e-5)
+
+
+def test_sigmoid_by_hand():
+    classifier = by_hand(multi_label=True)
+    image = flat(51 / 255, 0.0, 102 / 255)
+    found = xd.detect(classifier, image, 0.6)  # logits 2, 0, 4: green is at 0.5
+    assert [one.name for one in found] == ["blue", "red"]
+    assert found.scores.tolist() == pytest.approx([1 / (1 + math.exp(-4)), 1 / (1 + math.exp(-2))])
+    pixels = classifier.frame((20, 30)).to_input(image[None])
+    assert classifier.score(pixels, found.target(0)).item() == pytest.approx(4)
+
+
+def test_colours_are_normalised_inside_the_network():
+    classifier = by_hand(mean=(0.1, 0.0, 0.0), std=(0.5, 1.0, 1.0), multi_label=True)
+    pixels = flat(0.3, 0.0, 0.0, (8, 16))[None]
+    assert classifier.module(pixels)[0].tolist() == pytest.approx([(0.3 - 0.1) / 0.5 * 10, 0, 0])
+
+
+@given(st.lists(st.floats(-30, 30, width=32), min_size=2, max_size=6))
+def test_sigmoid_of_the_log_odds_is_the_reported_confidence(logits):
+    names = tuple(str(index) for index in range(len(logits)))
+    layout = ClassifierLayout("x", names, (4, 4), (0.0,) * 3, (1.0,) * 3, False, "photo")
+
+    class Fixed(nn.Module):
+        def forward(self, pixels):
+            return torch.tensor([logits]) + 0 * pixels.sum()
+
+    classifier = ImageClassifier(Fixed(), layout, Provenance("x", "x", "", "photo", "4"))
+    pixels = torch.zeros(1, 3, 4, 4)
+    target = Target((0.0, 0.0, 4.0, 4.0), 0, 0.5, 0, names, (0.0, 0.0, 4.0, 4.0))
+    odds = classifier.candidate(pixels, [target], classifier.frame((4, 4))).log_odds[0, 0]
+    reported = classifier.raw(pixels).probabilities[0, 0]
+    torch.testing.assert_close(odds.double().sigmoid().float(), reported, rtol=1e-4, atol=1e-12)
+
+
+def test_the_gradient_by_hand():
+    """Each of the 600 image pixels holds a 600th of the mean; red less softmax-weighted others."""
+    classifier = by_hand(multi_label=True)
+    image = flat(51 / 255, 0.0, 0.0)
+    (target,) = xd.detect(classifier, image, 0.6)
+    (one,) = xd.explain(InputXGradient(baseline="black"), classifier, image, [target])
+    assert float(one.heatmap.sum()) == pytest.approx(2.0, rel=1e-4)
+
+
+def test_the_gradient_of_a_side_is_nothing():
+    classifier, image = by_hand(), flat(0.2, 0.1, 0.0)
+    target = xd.detect(classifier, image, 0.0).target(0)
+    frame = classifier.frame((20, 30))
+    pixels = frame.to_input(image[None]).requires_grad_()
+    sides = classifier.candidate(pixels, [target], frame).boxes[0, 0]
+    assert sides.tolist() == [0, 0, 16, 8]
+    (gradient,) = torch.autograd.grad(sides.sum(), pixels)
+    assert gradient.abs().max() == 0
+
+
+def test_wrong_questions_are_refused():
+    classifier = by_hand()
+    pixels, frame = torch.zeros(1, 3, 8, 16), classifier.frame((8, 16))
+    box = (0.0, 0.0, 16.0, 8.0)
+    with pytest.raises(TargetError, match="a classifier has one, the image"):
+        classifier.candidate(pixels, [Target(box, 0, 0.5, 3, COLOURS, box)], frame)
+    with pytest.raises(TargetError, match="class 5 does not exist; this network has 3"):
+        classifier.candidate(pixels, [Target(box, 5, 0.5, 0, COLOURS, box)], frame)
+    with pytest.raises(InputError, match="expected a threshold"):
+        classifier.detect(pixels, frame, 1.5)
+    with pytest.raises(InputError, match="answers \\(3,\\) per image, but there are 2"):
+        by_hand(names=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"classes": ("one",)}, "needs two or more"),
+        ({"classes": ("a", "a")}, "expected different names"),
+        ({"input_size": (0, 8)}, "from 1 to 4096 pixels"),
+        ({"std": (1.0, 0.0, 1.0)}, "std above 0"),
+        ({"domain": "radar"}, "choose from photo, xray"),
+    ],
+)
+def test_layouts_that_make_no_sense(changes, words):
+    fine = {
+        "architecture": "resnet18",
+        "classes": COLOURS,
+        "input_size": (8, 8),
+        "mean": (0.0, 0.0, 0.0),
+        "std": (1.0, 1.0, 1.0),
+        "multi_label": False,
+        "domain": "photo",
+    }
+    with pytest.raises(InputError, match=words):
+        ClassifierLayout(**{**fine, **changes})
+
+
+def test_a_batch_and_a_train_of_single_images_agree(untrained):
+    pixels = torch.stack([photo((64, 64), seed) for seed in range(3)])
+    together = untrained.raw(pixels).probabilities
+    apart = torch.cat([untrained.raw(one[None]).probabilities for one in pixels])
+    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-6)
+    assert isinstance(untrained, WhiteBoxDetector)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "network.layer4"),
+        ("mobilenet_v3_small", "network.features"),
+        ("densenet121", "network.features"),
+        ("shufflenet_v2_x0_5", "network.conv5"),
+    ],
+)
+def test_the_last_convolutional_stage_is_named(name, layer):
+    classifier = xd.build_classifier(name, ("a", "b"), input_size=64)
+    assert classifier.feature_layers == (layer,)
+
+
+def test_building_is_reproducible_and_leaves_the_generator_alone():
+    state = torch.get_rng_state()
+    first, again, other = (
+        xd.build_classifier("squeezenet1_1", ("a", "b"), input_size=32, seed=seed)
+        for seed in (1, 1, 2)
+    )
+    assert torch.equal(torch.get_rng_state(), state)
+    pixels = photo((32, 32))[None]
+    assert torch.equal(first.module(pixels), again.module(pixels))
+    assert not torch.equal(first.module(pixels), other.module(pixels))
+
+
+def test_saved_and_loaded_it_is_the_same(tmp_path):
+    made = xd.build_classifier(
+        "squeezenet1_1", ("mask", "old"), input_size=(48, 64), multi_label=True, domain="xray",
+        mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4),
+    )  # fmt: skip
+    path = xd.save_classifier(made, tmp_path / "sub" / "model.safetensors")
+    loaded = xd.load_classifier(path)
+    assert is_classifier(path)
+    assert loaded.layout == made.layout
+    assert loaded.provenance.domain == "xray"
+    assert len(loaded.provenance.sha256) == 64
+    image = photo()
+    ours, theirs = (xd.detect(one, image, 0.0) for one in (made, loaded))
+    assert torch.equal(ours.scores, theirs.scores)
+    assert xd.load_classifier(path, domain="photo").provenance.domain == "photo"
+
+
+def test_a_table_of_weights_needs_words(tmp_path, untrained):
+    path = tmp_path / "table.pth"
+    torch.save(untrained.module.network.state_dict(), path)
+    with pytest.raises(WeightsError, match="give architecture= and classes="):
+        xd.load_classifier(path)
+    loaded = xd.load_classifier(
+        path, architecture="torchvision/squeezenet1_1", classes=untrained.class_names,
+        input_size=64,
+    )  # fmt: skip
+    pixels = photo((64, 64))[None]
+    torch.testing.assert_close(loaded.module(pixels), untrained.module(pixels))
+    with pytest.raises(WeightsError, match="does not fit squeezenet1_1 with 2 classes"):
+        xd.load_classifier(path, architecture="squeezenet1_1", classes=("a", "b"))
+
+
+class Harm:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch harmed",)
+
+
+@pytest.mark.parametrize("name", ["bad.pt", "bad.pth"])
+def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model": Harm()}, name)
+    with pytest.raises(WeightsError, match=r"wants to run os\.system"):
+        xd.load_classifier(name, architecture="resnet18", classes=("a", "b"))
+    with pytest.raises(WeightsError):
+        xd.load_classifier(name)
+    assert not (tmp_path / "harmed").exists()
+
+
+def test_files_that_are_no_classifier_are_named(tmp_path, untrained):
+    with pytest.raises(WeightsError, match=r"there is no classifier 'nothing\.pt'"):
+        xd.load_classifier("nothing.pt")
+    with pytest.raises(WeightsError, match="did you mean resnet50"):
+        xd.load_classifier("torchvision/resnet5O")
+    with pytest.raises(WeightsError, match="no convolutional classifier 'vit_b_16'"):
+        xd.build_classifier("vit_b_16", ("a", "b"))
+    bare = tmp_path / "bare.safetensors"
+    save_file({"x": torch.zeros(1)}, bare)
+    assert not is_classifier(bare)
+    with pytest.raises(WeightsError, match="does not say what network"):
+        xd.load_classifier(bare)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"nothing of the kind")
+    assert not is_classifier(broken)
+    with pytest.raises(InputError, match=r"must end in \.safetensors"):
+        xd.save_classifier(untrained, tmp_path / "model.pt")
+
+
+def test_metadata_are_data(tmp_path, untrained):
+    good = xd.save_classifier(untrained, tmp_path / "good.safetensors")
+    with safe_open(good, framework="pt") as file:
+        words = file.metadata()
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for key, value, message in (
+        ("architecture", "os.system", "no convolutional classifier"),
+        ("input_size", "[0, 5]", "from 1 to 4096"),
+        ("mean", '["a", 1, 2]', "a field of its metadata is wrong"),
+        ("classes", "5", "a field of its metadata is wrong"),
+        ("classes", json.dumps(["a", "b"]), "does not fit"),
+    ):
+        bad = tmp_path / "bad.safetensors"
+        save_file(state, bad, metadata={**words, key: value})
+        with pytest.raises(InputError, match=message):
+            xd.load_classifier(bad)
+    save_file({**state, "features.0.bias": torch.full((64,), torch.nan)}, bad, metadata=words)
+    with pytest.raises(WeightsError, match=r"not finite in layer features\.0\.bias"):
+        xd.load_classifier(bad)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    with quiet():
+        from ultralytics.nn.tasks import ClassificationModel
+
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = ClassificationModel("yolov8n-cls.yaml", nc=3, verbose=False)
+    network.names = {0: "cat", 1: "dog", 2: "bus"}
+    path = tmp_path_factory.mktemp("weights") / "tiny-cls.pt"
+    torch.save({"model": network, "train_args": {"imgsz": 64}}, path)
+    return path, network.eval()
+
+
+def test_an_ultralytics_classifier_answers_as_the_library(checkpoint):
+    path, network = checkpoint
+    classifier = xd.load_classifier(path)
+    assert classifier.class_names == ("cat", "dog", "bus")
+    assert classifier.layout.input_size == (64, 64)
+    pixels = photo((64, 64))[None]
+    with torch.no_grad():
+        probabilities, logits = network(pixels)
+    torch.testing.assert_close(classifier.module(pixels), logits, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        classifier.raw(pixels).probabilities[0], probabilities, rtol=1e-3, atol=1e-4
+    )
+    with pytest.raises(InputError, match="keep its own file"):
+        xd.save_classifier(classifier, path.with_suffix(".safetensors"))
+    with pytest.raises(WeightsError, match="is a classification model"):
+        xd.load_detector(path)
+
+
+def test_a_detector_is_no_classifier(tmp_path):
+    with quiet():
+        from ultralytics.nn.tasks import DetectionModel
+
+        network = DetectionModel("yolov8n.yaml", nc=3, verbose=False)
+    torch.save({"model": network}, tmp_path / "detector.pt")
+    with pytest.raises(WeightsError, match="use load_detector for a detector"):
+        xd.load_classifier(tmp_path / "detector.pt")
+
+
+@pytest.mark.parametrize("name", xd.METHODS)
+def test_every_method_explains_a_classifier(name, untrained):
+    if name in ELSEWHERE:
+        pytest.skip(ELSEWHERE[name])
+    image = photo()
+    own = xd.detect(untrained, image, 0.0).target(0)
+    other = next(one for one in untrained.class_names if one != own.name)
+    from test_methods import SETTINGS
+
+    method = xd.METHODS[name](**{**QUICK.get(name, {}), **SETTINGS.get(name, {})})
+    maps = xd.explain(method, untrained, image, [own, own.as_class(other)])
+    assert [one.target.name for one in maps] == [own.name, other]
+    for one in maps:
+        assert one.heatmap.shape == (40, 60)
+    if method.needs is Needs.GRADIENTS:
+        assert maps[0].heatmap.abs().max() > 0
+        assert not torch.equal(maps[0].heatmap, maps[1].heatmap)
+
+
+def test_a_classification_is_weighed_without_a_verdict(untrained):
+    method = xd.METHODS["input_x_gradient"]()
+    inspection = xd.inspect(untrained, photo(), method=method, confidence=0.0)
+    assert len(inspection.verdicts) == 3
+    for evidence, verdict in zip(inspection.evidence, inspection.verdicts, strict=True):
+        assert math.isnan(evidence["inside"])
+        assert not math.isnan(evidence["necessity"])
+        assert verdict.level is not xd.Level.TRUSTED

@@ -1,0 +1,249 @@
+"""Image classifiers as white boxes whose only candidate is the whole image.
+
+The image is *stretched* over the network's input, without padding and without a crop: every pixel
+of the image reaches the network, so every pixel can receive evidence. Libraries usually cut the
+border off images that are not square; there, scores differ from theirs. Colours are normalised
+inside the network, so that pixels stay RGB in [0, 1] everywhere outside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from xai_detect.boxes import Size
+from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.errors import InputError, TargetError
+from xai_detect.fills import DOMAINS
+from xai_detect.frame import Frame
+from xai_detect.types import Detections, Provenance, Target
+
+POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout)
+"""Layers after which a feature map is no longer what the last convolution made."""
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierLayout:
+    """All that is needed to build a torchvision classifier again, but for its numbers.
+
+    Attributes:
+        architecture: Torchvision's name, such as ``resnet50``.
+        classes: Names in label order.
+        input_size: ``(height, width)`` of the network's input in pixels.
+        mean: What is taken off each colour in [0, 1].
+        std: What the rest is divided by.
+        multi_label: Whether each class is answered on its own (sigmoid) or exactly one is chosen
+            (softmax).
+        domain: ``photo`` or ``xray``.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    input_size: Size
+    mean: Colour
+    std: Colour
+    multi_label: bool
+    domain: str
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or not all(self.classes):
+            raise InputError(f"classes are {self.classes}; expected different names, none empty")
+        if len(self.classes) < (1 if self.multi_label else 2):
+            raise InputError(
+                f"there are {len(self.classes)} classes; a classifier that chooses one needs two "
+                "or more: name both, or set multi_label"
+            )
+        if not all(1 <= side <= 4096 for side in self.input_size):
+            raise InputError(
+                f"input_size is {self.input_size}; expected sides from 1 to 4096 pixels"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(one > 0 for one in self.std):
+            raise InputError(
+                f"mean is {self.mean} and std {self.std}; expected three numbers each, std above 0"
+            )
+        if self.domain not in DOMAINS:
+            raise InputError(
+                f"there is no domain {self.domain!r}; choose from {', '.join(DOMAINS)}"
+            )
+
+
+class Normalise(nn.Module):
+    """Each colour less a constant, over another."""
+
+    def __init__(self, mean: Colour, std: Colour) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """From RGB in [0, 1] to what the network was trained with."""
+        return (pixels - self.mean) / self.std
+
+
+class ClassifierNetwork(nn.Module):
+    """From RGB in [0, 1] to class logits ``(b, c)``, differentiable."""
+
+    def __init__(self, network: nn.Module, mean: Colour, std: Colour) -> None:
+        super().__init__()
+        self.normalise = Normalise(mean, std)
+        self.network = network
+        for part in network.modules():
+            if hasattr(part, "inplace"):
+                part.__dict__["inplace"] = False  # activations are read again by some methods
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """The logits; some libraries return probabilities beside them."""
+        answer: Any = self.network(self.normalise(pixels))
+        return answer[-1] if isinstance(answer, tuple) else answer
+
+
+class ImageClassifier:
+    """A classifier, white box; each class above the confidence is one detection.
+
+    Attributes:
+        module: From RGB pixels in [0, 1] to logits.
+        layout: How to build it again; None if its file is of another library.
+        feature_layers: The last convolutional stage, by its name in ``module``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layout: ClassifierLayout,
+        provenance: Provenance,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Wrap a network in evaluation mode.
+
+        Args:
+            network: From normalised pixels to logits ``(b, c)``, or to a tuple that ends in them.
+            layout: Its classes, input size and colours.
+            provenance: Where the weights come from.
+            device: Where to run.
+
+        Raises:
+            InputError: If the network does not answer one logit per class.
+        """
+        self.device = torch.device(device)
+        self.module: nn.Module = ClassifierNetwork(network, layout.mean, layout.std)
+        self.module.to(self.device).eval()
+        self.layout = layout
+        self.provenance = provenance
+        self.class_names: tuple[str, ...] = layout.classes
+        self.feature_layers: tuple[str, ...] = self._last_stage()
+
+    def _last_stage(self) -> tuple[str, ...]:
+        """The last part of the network, in order of computation, that answers with a map."""
+        names = {part: name for name, part in self.module.named_modules() if name}
+        seen: list[str] = []
+
+        def watch(part: nn.Module, _inputs: Any, output: Any) -> None:
+            spatial = (
+                isinstance(output, Tensor) and output.ndim == 4 and not isinstance(part, POOLS)
+            )
+            if spatial and min(output.shape[2:]) > 1:
+                seen.append(names[part])
+
+        hooks = [part.register_forward_hook(watch) for part in names]
+        try:
+            with torch.no_grad():
+                logits = self.module(torch.zeros(1, 3, *self.layout.input_size).to(self.device))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if logits.shape != (1, len(self.class_names)):
+            raise InputError(
+                f"the network answers {tuple(logits.shape[1:])} per image, but there are "
+                f"{len(self.class_names)} class names; expected one logit for each"
+            )
+        return tuple(seen[-1:])
+
+    def frame(self, image_size: Size) -> Frame:
+        """The image stretched over the input."""
+        return Frame.stretch(image_size, self.layout.input_size)
+
+    @torch.no_grad()
+    def detect(
+        self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
+    ) -> list[Detections]:
+        """The classes above ``confidence``, best first; each box is the whole image."""
+        if not 0 <= confidence <= 1:
+            raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
+        answers = self._probabilities(self.module(pixels.to(self.device))).cpu()
+        return [self._select(one, frame, confidence) for one in answers]
+
+    def _select(
+        self, probabilities: Float[Tensor, "c"], frame: Frame, confidence: float
+    ) -> Detections:
+        scores, labels = probabilities.sort(descending=True, stable=True)
+        kept = scores > confidence
+        height, width = frame.image_size
+        boxes = torch.tensor([[0.0, 0.0, width, height]]).repeat(int(kept.sum()), 1)
+        return Detections(
+            boxes=boxes,
+            scores=scores[kept],
+            labels=labels[kept],
+            candidates=torch.zeros_like(labels[kept]),
+            proposals=boxes,
+            image_size=frame.image_size,
+            class_names=self.class_names,
+        )
+
+    @torch.no_grad()
+    def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
+        """One prediction per image: every class's probability."""
+        probabilities = self._probabilities(self.module(pixels.to(self.device)))
+        return Raw(self._whole(pixels)[:, None, None], probabilities[:, None])
+
+    def candidate(
+        self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Candidates:
+        """Log-odds of every class, differentiable in ``pixels``; the box never moves."""
+        del frame  # the whole input is the whole image
+        for target in targets:
+            if target.candidate != 0:
+                raise TargetError(
+                    f"candidate {target.candidate} does not exist; a classifier has one, the image"
+                )
+            if not 0 <= target.label < len(self.class_names):
+                raise TargetError(
+                    f"class {target.label} does not exist; this network has "
+                    f"{len(self.class_names)} classes"
+                )
+        logits = self.module(pixels.to(self.device))
+        log_odds = logits if self.layout.multi_label else _against_the_rest(logits)
+        # Tied to the graph, so that asking for a side's gradient gives 0 and no error.
+        boxes = self._whole(pixels).to(logits) + 0 * logits[:, :1]
+        count = len(targets)
+        return Candidates(
+            log_odds[:, None].expand(-1, count, -1), boxes[:, None].expand(-1, count, -1)
+        )
+
+    def score(
+        self, pixels: Float[Tensor, "b 3 i j"], target: Target, frame: Frame | None = None
+    ) -> Float[Tensor, "b"]:
+        """Log-odds of the target's class, differentiable in ``pixels``."""
+        frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
+        return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
+
+    def _probabilities(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+        return logits.sigmoid() if self.layout.multi_label else logits.softmax(dim=1)
+
+    def _whole(self, pixels: Tensor) -> Float[Tensor, "b 4"]:
+        height, width = pixels.shape[2:]
+        box = torch.tensor([0.0, 0.0, width, height], device=self.device)
+        return box.expand(len(pixels), -1)
+
+
+def _against_the_rest(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
+    """``ln(p / (1 - p))`` of each softmax probability, exact also where it is close to 0 or 1."""
+    count = logits.shape[1]
+    others = logits[:, None].expand(-1, count, -1)
+    own = torch.eye(count, dtype=torch.bool, device=logits.device)
+    return logits - others.masked_fill(own, -torch.inf).logsumexp(dim=2)
