@@ -14,18 +14,24 @@ ROWS = (
     {"trust"},
     {"data", "xray"},
     {"inspection"},
-    {"evaluation"},
+    {"evaluation", "comparison"},
+    {"outcomes"},
     {"output"},
     {"batch", "labelled", "options", "doctor", "demo", "scale", "review"},
+    {"explain_command"},
     {"cli", "__init__", "__main__"},
 )
 VENDORS = {
     "torchvision": {"detectors"},
     "ultralytics": {"detectors", "doctor"},
     "captum": {"explainers"},
+    "shap": {"explainers"},
+    "onnx": {"detectors"},
+    "onnxruntime": {"detectors"},
+    "skimage": {"explainers"},
     "supervision": {"output"},
     "pycocotools": {"measures", "data", "xray"},
-    "typer": {"cli", "options"},
+    "typer": {"cli", "options", "explain_command"},
     "rich": {"cli", "options"},
 }
 """Which parts may know a package; elsewhere nothing imports it, not even inside a function."""

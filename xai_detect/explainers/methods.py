@@ -13,14 +13,23 @@ from xai_detect.explainers.baselines import (
     Random,
     UniformBox,
 )
+from xai_detect.explainers.d_rise import DRise
+from xai_detect.explainers.cam import GradCam, GradCamPlusPlus, HiResCam, LayerCam
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.guided_backprop import GuidedBackprop
+from xai_detect.explainers.occlusion import Occlusion
+from xai_detect.explainers.odam import Odam
 from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.partition_shap import PartitionShap
+from xai_detect.explainers.plain_cam import Cam, EigenCam
+from xai_detect.explainers.phasewin import PhaseWin
 from xai_detect.explainers.protocol import Method
+from xai_detect.explainers.search import VisualPrecisionSearch
 from xai_detect.explainers.settings import checked_settings
 from xai_detect.explainers.shapley import KernelShap
 from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.spatial_cam import GCame, SSGradCam, SSGradCamPlusPlus
+from xai_detect.explainers.vx_code import VxCode
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -32,12 +41,27 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "smoothgrad": SmoothGrad,
         "expected_gradients": ExpectedGradients,
         "guided_backprop": GuidedBackprop,
+        "vps": VisualPrecisionSearch,
+        "phasewin": PhaseWin,
+        "vx_code": VxCode,
         "flat": Flat,
         "box": UniformBox,
         "centre_gaussian": CentreGaussian,
         "edges": Edges,
         "random": Random,
         "objectness": Objectness,
+        "occlusion": Occlusion,
+        "d_rise": DRise,
+        "cam": Cam,
+        "grad_cam": GradCam,
+        "grad_cam_plus_plus": GradCamPlusPlus,
+        "hires_cam": HiResCam,
+        "layer_cam": LayerCam,
+        "eigen_cam": EigenCam,
+        "ssgrad_cam": SSGradCam,
+        "ssgrad_cam_plus_plus": SSGradCamPlusPlus,
+        "g_came": GCame,
+        "odam": Odam,
     }
 )
 
