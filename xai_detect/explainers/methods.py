@@ -13,10 +13,12 @@ from xai_detect.explainers.baselines import (
     Random,
     UniformBox,
 )
-from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.cam import GradCam, GradCamPlusPlus, HiResCam, LayerCam
+from xai_detect.explainers.d_close import DClose
+from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.guided_backprop import GuidedBackprop
+from xai_detect.explainers.guided_ig import GuidedIG
 from xai_detect.explainers.occlusion import Occlusion
 from xai_detect.explainers.odam import Odam
 from xai_detect.explainers.parchgrad import ParchGrad
@@ -41,6 +43,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "smoothgrad": SmoothGrad,
         "expected_gradients": ExpectedGradients,
         "guided_backprop": GuidedBackprop,
+        "guided_ig": GuidedIG,
         "vps": VisualPrecisionSearch,
         "phasewin": PhaseWin,
         "vx_code": VxCode,
@@ -52,6 +55,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "objectness": Objectness,
         "occlusion": Occlusion,
         "d_rise": DRise,
+        "d_close": DClose,
         "cam": Cam,
         "grad_cam": GradCam,
         "grad_cam_plus_plus": GradCamPlusPlus,

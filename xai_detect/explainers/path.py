@@ -17,6 +17,9 @@ from xai_detect.types import Target
 SETTLED = 20
 """A piece that misses less than this part of the tolerance is never cut again."""
 
+POINTS = 8
+"""Most points in one batch: what is kept for their backward pass fills memory."""
+
 
 class Probe:
     """Scores and gradients of several targets at one point, one forward pass for all.
@@ -75,13 +78,18 @@ class Probe:
     def paired_gradients(
         self, points: Float[Tensor, "k 3 i j"]
     ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
-        """Every target's gradient and score at its own point, all points in one batch, detached."""
+        """Every target's gradient and score at its own point, several points in a batch."""
+        parts = torch.arange(len(points)).split(POINTS)
+        found = [self._paired(points[rows], rows) for rows in parts]
+        return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
+
+    def _paired(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        self.forward_passes += len(rows)
+        self.backward_passes += len(rows)
         with torch.enable_grad():
             points = points.detach().requires_grad_()
-            self.forward_passes += len(points)
-            self.backward_passes += len(points)
             found = self._detector.candidate(points, self._targets, self._frame)
-            scores = self._read(found).diagonal()
+            scores = self._read(found)[torch.arange(len(rows)), rows]
             return torch.autograd.grad(scores.sum(), points)[0], scores.detach()
 
     def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
