@@ -458,13 +458,13 @@ def test_evaluate_prints_one_object_with_the_detection_figures(scans, call):
 
 def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
     asked = []
-    inspect = cli.inspection.inspect
+    inspect = options.inspect
 
-    def watched(*arguments, **options):
-        asked.append(options["method"])
-        return inspect(*arguments, **options)
+    def watched(*arguments, **settings):
+        asked.append(settings["method"])
+        return inspect(*arguments, **settings)
 
-    monkeypatch.setattr(cli.inspection, "inspect", watched)
+    monkeypatch.setattr(options, "inspect", watched)
     code, out, _ = call(
         "evaluate", coco(scans), "--images", "scans", "--setting", "steps=2",
         "--plots", "plots",

@@ -3,17 +3,26 @@
 import glob
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
 
 from xai_detect.data.files import read_text
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
+from xai_detect.evaluation import Inspector
 from xai_detect.explainers.protocol import Method
 from xai_detect.images import SUFFIXES, load_image
 from xai_detect.inspection import detect, inspect
+from xai_detect.outcomes import GroundTruth, outcome
+from xai_detect.output.load import load_run
 from xai_detect.output.run import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
+from xai_detect.types import Inspection
 
 SAMPLED = 5
 """Images looked at to foretell the cost of a run."""
@@ -73,8 +82,8 @@ def _expanded(given: str, *, listed: bool = False) -> Iterator[Path]:
 
 
 def expected_seconds(
-    detector: WhiteBoxDetector,
-    method: Method[WhiteBoxDetector],
+    detector: Detector,
+    method: Method[Any],
     sources: Sequence[Path],
     confidence: float,
 ) -> float:
@@ -97,16 +106,37 @@ def expected_seconds(
     return sum(costs) / len(costs) * len(sources) if costs else 0.0
 
 
+def remembered(run: RunWriter, judge: Inspector) -> Inspector:
+    """Judge each image once: what the run holds is handed out, the rest is judged and added.
+
+    Args:
+        run: Where inspections are kept, by the image's name.
+        judge: Inspects an image that the run does not hold.
+    """
+    held = load_run(run.folder)
+    places = {record.source: place for place, record in enumerate(held.records)}
+
+    def judge_once(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
+        if name in places:
+            return held.inspections[places[name]]
+        inspection = judge(image, name)
+        run.add(inspection)
+        return inspection
+
+    return judge_once
+
+
 def inspect_all(
-    detector: WhiteBoxDetector,
+    detector: Detector,
     sources: Sequence[Path],
     run: RunWriter,
     *,
-    method: Method[WhiteBoxDetector],
+    method: Method[Any],
     confidence: float,
     as_class: str | None,
     policy: Policy,
     step: Callable[[], None],
+    truth: GroundTruth | None = None,
 ) -> None:
     """Inspect every source the run does not hold yet; bad files are listed and passed over.
 
@@ -119,6 +149,7 @@ def inspect_all(
         as_class: Ask every box about this class instead of its own.
         policy: Limits and sentences of the verdict.
         step: Called when a source is through, also a failed or known one.
+        truth: Annotations to compare with.
 
     Raises:
         InputError: If the run folder cannot be written; what was written stays.
@@ -137,5 +168,7 @@ def inspect_all(
             except XaiDetectError as error:
                 run.fail(str(path), str(error))
             else:
+                if truth is not None:
+                    inspection = replace(inspection, outcome=outcome(truth, inspection))
                 run.add(inspection)
         step()

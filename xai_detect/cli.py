@@ -12,8 +12,14 @@ import typer
 
 import xai_detect
 from xai_detect import doctor as health
-from xai_detect import inspection, options
-from xai_detect.batch import expected_seconds, find_sources, inspect_all, shown_path
+from xai_detect import explain_command, options
+from xai_detect.batch import (
+    expected_seconds,
+    find_sources,
+    inspect_all,
+    remembered,
+    shown_path,
+)
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.output import text
@@ -56,6 +62,10 @@ def inspect(
     device: options.Device = "cpu",
     domain: options.Domain = None,
     policy: Annotated[Path | None, typer.Option(help="Limits and sentences, TOML.")] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Annotations of these images: say what is right, wrong, missed."),
+    ] = None,
     fail_on: Annotated[
         options.FailOn | None, typer.Option(help="Exit with 3 if there is one.")
     ] = None,
@@ -68,7 +78,8 @@ def inspect(
     detector = options.load(model, domain, device, imgsz, iou)
     if as_class is not None:
         label_of(as_class, detector.class_names)
-    header = options.header(detector, chosen, conf, iou, as_class, rules)
+    known = None if truth is None else options.ground_truth(truth, detector.class_names)
+    header = options.header(detector, chosen, conf, iou, as_class, rules, truth)
     run = open_run(out, header, command=options.command())
     left = [one for one in sources if str(one) not in run.done]
     if len(left) < len(sources):
@@ -87,6 +98,7 @@ def inspect(
                 as_class=as_class,
                 policy=rules,
                 step=step,
+                truth=known,
             )
     except KeyboardInterrupt:
         run.finish("interrupted")
@@ -116,6 +128,10 @@ def evaluate(
     device: options.Device = "cpu",
     domain: options.Domain = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder that keeps the verdicts; an unfinished one goes on."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
@@ -125,20 +141,32 @@ def evaluate(
     chosen = build_method(method, **options.settings(setting))
     dataset = read_dataset(data, images=images, split=split)
     detector = options.load(model, domain, device, imgsz, iou)
+    run, inspector = None, options.inspector(detector, chosen, conf)
+    if explain and out is not None:
+        header = options.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data)
+        run = open_run(out, header, command=options.command())
+        inspector = remembered(run, inspector)
     if explain:
-        paths = [scan.path for scan in dataset.scans]
+        known = frozenset() if run is None else run.done
+        paths = [scan.path for scan in dataset.scans if scan.name not in known]
         options.tell_cost(expected_seconds(detector, chosen, paths, conf), len(paths))
-    with options.bar("evaluating", len(dataset)) as step:
-        result = run_evaluation(
-            detector,
-            dataset,
-            confidence=conf,
-            explain=explain,
-            inspector=lambda image, name: inspection.inspect(
-                detector, image, method=chosen, confidence=conf, source=name
-            ),
-            progress=lambda *_: step(),
-        )
+    try:
+        with options.bar("evaluating", len(dataset)) as step:
+            result = run_evaluation(
+                detector,
+                dataset,
+                confidence=conf,
+                explain=explain,
+                inspector=inspector,
+                progress=lambda *_: step(),
+            )
+    except KeyboardInterrupt:
+        if run is not None:
+            run.finish("interrupted")
+            options.notes.print(f"{out} keeps what is done; run the same command to go on")
+        raise typer.Exit(130) from None
+    if run is not None:
+        options.notes.print(f"report: {run.finish().folder / 'report.html'}")
     for problem in result.problems:
         options.notes.print(f"note: {problem}")
     if plots is not None:
@@ -214,6 +242,9 @@ def demo(
         sources = scans_of(part, out)
         print(f"\n{part.model}, {part.words}: {len(sources)} scans")
         inspect([str(one) for one in sources], model=part.model, out=out / part.world)
+
+
+app.command("explain")(explain_command.explain)
 
 
 @app.command("methods")

@@ -87,14 +87,14 @@ def evaluate(
     if explain:
         judge = inspector or _inspector(detector, method, confidence)
     problems, seen = [*dataset.problems, *notes], []
-    relabel = partial(_relabel, labels=labels, class_names=dataset.class_names)
+    own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
     for done, scan in enumerate(dataset.scans, start=1):
         try:
-            seen.append(_see(detector, scan, confidence, relabel, judge))
+            seen.append(_see(detector, scan, confidence, own_labels, judge))
         except InputError as error:
             problems.append(f"{error}; the image is left out")
         except ExplainError as error:
-            seen.append(_see(detector, scan, confidence, relabel, None))
+            seen.append(_see(detector, scan, confidence, own_labels, None))
             problems.append(f"{scan.name}: {error}; its verdicts are left out")
         if progress is not None:
             progress(done, len(dataset))
@@ -155,7 +155,7 @@ def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
     return judge
 
 
-def _relabel(
+def relabel(
     detections: Detections, labels: Mapping[int, int], class_names: tuple[str, ...]
 ) -> tuple[Detections, list[int]]:
     """The detections whose class the data set has, in its labels, and their rows."""
@@ -195,21 +195,21 @@ def _see(
     detector: Detector,
     scan: Scan,
     confidence: float,
-    relabel: Relabel,
+    own_labels: Relabel,
     judge: Inspector | None,
 ) -> _Seen:
     image = load_image(scan.path)
     frame = detector.frame((image.shape[1], image.shape[2]))
     raw = detector.detect(frame.to_input(image[None]), frame, confidence=LOWEST_CONFIDENCE)[0]
-    detections, _ = relabel(raw)
+    detections, _ = own_labels(raw)
     truth = scan.truth()
     kept = _rows(detections, (detections.scores > confidence).nonzero().flatten())
-    judged = () if judge is None else _judged(judge(image, scan.name), relabel, truth)
+    judged = () if judge is None else _judged(judge(image, scan.name), own_labels, truth)
     return _Seen(truth, detections, kept, match(kept, truth), judged)
 
 
-def _judged(inspection: Inspection, relabel: Relabel, truth: Truth) -> tuple[Judged, ...]:
-    detections, rows = relabel(inspection.detections)
+def _judged(inspection: Inspection, own_labels: Relabel, truth: Truth) -> tuple[Judged, ...]:
+    detections, rows = own_labels(inspection.detections)
     matches = match(detections, truth)
     return tuple(
         Judged(

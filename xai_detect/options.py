@@ -6,16 +6,21 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from xai_detect import outcomes
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
+from xai_detect.evaluation import Inspector
 from xai_detect.explainers.protocol import settings_of
 from xai_detect.fills import DOMAINS
+from xai_detect.inspection import inspect
+from xai_detect.outcomes import GroundTruth
 from xai_detect.output.header import Header
 from xai_detect.trust.policy import Policy
 
@@ -61,10 +66,34 @@ def load(model: str, domain: str | None, device: str, imgsz: int | None, iou: fl
     return load_detector(model, domain=domain, device=device, imgsz=imgsz, iou=iou)
 
 
+def ground_truth(path: Path, class_names: tuple[str, ...]) -> GroundTruth:
+    """The annotations the options name, in the detector's words."""
+    from xai_detect.data.read import read_dataset
+
+    dataset = read_dataset(path)
+    for problem in dataset.problems:
+        notes.print(f"note: {problem}")
+    return outcomes.ground_truth(dataset, class_names)
+
+
+def inspector(detector: Any, method: Any, confidence: float) -> Inspector:
+    """Inspects one image, given the image and its name."""
+    return lambda image, name: inspect(
+        detector, image, method=method, confidence=confidence, source=name
+    )
+
+
 def header(
-    detector: Any, method: Any, confidence: float, iou: float, asked: str | None, policy: Policy
+    detector: Any,
+    method: Any,
+    confidence: float,
+    iou: float,
+    asked: str | None,
+    policy: Policy,
+    truth: Path | None = None,
 ) -> Header:
     """What all images of this run will have in common."""
+    compared = {} if truth is None else {"truth": str(truth.resolve())}
     return Header(
         provenance=detector.provenance,
         class_names=detector.class_names,
@@ -72,7 +101,7 @@ def header(
         settings=settings_of(method),
         confidence=confidence,
         asked=asked,
-        options={"policy": dict(policy.limits), "iou": iou},
+        options={"policy": dict(policy.limits), "iou": iou, **compared},
     )
 
 

@@ -263,6 +263,20 @@ class Verdict:
         return " ".join(reason.sentence for reason in self.reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How the detections of one image compare with its annotations.
+
+    Attributes:
+        right: Per detection, whether it found an object of its class; None where the annotations
+            do not say.
+        missed: Class and box, in image pixels, of every object that no detection found.
+    """
+
+    right: tuple[bool | None, ...]
+    missed: tuple[tuple[str, Box], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
     """Everything about one image; the four sequences have one entry per detection.
@@ -276,6 +290,7 @@ class Inspection:
         evidence: The numbers per target.
         verdicts: The judgement per target.
         provenance: The detector behind it.
+        outcome: Comparison with annotations; None if there are none.
     """
 
     source: str
@@ -286,3 +301,4 @@ class Inspection:
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
     provenance: Provenance
+    outcome: Outcome | None = None

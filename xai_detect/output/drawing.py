@@ -75,6 +75,13 @@ def brackets(canvas: np.ndarray, box: Box, width: int = 2) -> None:
         stroke(canvas, line, core=WHITE, width=width)
 
 
+def outline(canvas: np.ndarray, box: Box) -> None:
+    """A dashed rectangle: something that was not found."""
+    x1, y1, x2, y2 = box
+    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
+    stroke(canvas, corners, core=WHITE, width=2, dashed=True)
+
+
 @lru_cache(maxsize=16)
 def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The typeface that comes with matplotlib, so that pictures are the same on any machine."""

@@ -101,6 +101,7 @@ def _inspection(run: Run, record: Record) -> Inspection:
         explanations=explanations,
         evidence=record.evidence,
         verdicts=record.verdicts,
+        outcome=record.outcome,
         provenance=run.header.provenance,
     )
 

@@ -25,7 +25,16 @@ from xai_detect.output.strict import (
     numbers_to_json,
     plain,
 )
-from xai_detect.types import Detections, Evidence, Inspection, Level, Reason, Target, Verdict
+from xai_detect.types import (
+    Detections,
+    Evidence,
+    Inspection,
+    Level,
+    Outcome,
+    Reason,
+    Target,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +52,7 @@ class Record:
         measured: Per detection, what the method measured on the way.
         evidence: The numbers per target.
         verdicts: The judgement per target.
+        outcome: Comparison with annotations; None if there are none.
     """
 
     name: str
@@ -55,6 +65,7 @@ class Record:
     measured: tuple[Mapping[str, float], ...]
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
+    outcome: Outcome | None
 
 
 def file_name(source: str) -> str:
@@ -116,6 +127,14 @@ def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
             }
             for own, target, explanation, evidence, verdict in rows
         ],
+        "outcome": None if inspection.outcome is None else _outcome_to_json(inspection.outcome),
+    }
+
+
+def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "right": list(outcome.right),
+        "missed": [{"class": name, "box": list(box)} for name, box in outcome.missed],
     }
 
 
@@ -161,7 +180,20 @@ def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> 
             measured=tuple(as_numbers(row["measured"]) for row in rows),
             evidence=tuple(_evidence(row) for row in rows),
             verdicts=tuple(_verdict(row["verdict"]) for row in rows),
+            outcome=_outcome(content.get("outcome"), len(rows)),
         )
+
+
+def _outcome(content: Any, count: int) -> Outcome | None:
+    if content is None:
+        return None
+    right = as_list(content["right"])
+    if len(right) != count or not all(one is None or isinstance(one, bool) for one in right):
+        raise ValueError(f"{len(right)} outcomes for {count} detections")
+    missed = tuple(
+        (as_text(one["class"]), as_box(one["box"])) for one in as_list(content["missed"])
+    )
+    return Outcome(tuple(right), missed)
 
 
 def _target(content: Any, class_names: tuple[str, ...]) -> Target:

@@ -16,6 +16,7 @@ from xai_detect.output.drawing import (
     Colour,
     Tags,
     brackets,
+    outline,
     shortened,
     stroke,
     text_width,
@@ -70,10 +71,13 @@ def body(picture: np.ndarray) -> np.ndarray:
 
 
 def overview(inspection: Inspection) -> np.ndarray:
-    """The whole image with every detection, its class, confidence and state."""
+    """The whole image: every detection with class, confidence and state; missed objects dashed."""
     window = panels.whole(inspection.detections.image_size)
     canvas = window.cut(panels.as_bytes(inspection.image))
     found = list(zip(inspection.targets, inspection.detections, inspection.verdicts, strict=True))
+    missed = inspection.outcome.missed if inspection.outcome is not None else ()
+    for _, box in missed:
+        outline(canvas, window.box(box))
     for target, _, _ in found:
         brackets(canvas, window.box(target.box))
     tags = Tags(canvas)
@@ -81,6 +85,8 @@ def overview(inspection: Inspection) -> np.ndarray:
         state = state_of(verdict)
         x, y = window.point(target.box[0], target.box[1])
         tags.put((x, y), f"{state.mark} {own.name} {own.score:.2f}", core=WHITE)
+    for name, box in missed:
+        tags.put(window.point(box[0], box[1]), f"missed: {name}", core=WHITE)
     page = _laid_out([("", canvas)], foot=0)
     text = " · ".join(
         f"{state.mark} {count} {state.word}" for state, count in tally(inspection.verdicts)

@@ -21,13 +21,13 @@ from xai_detect.output.pictures import Album, Picture
 from xai_detect.output.records import Record
 from xai_detect.output.states import STATES, map_refusal, state_of, tally
 from xai_detect.output.strict import plain
-from xai_detect.output.wording import evidence_lines, method_words
+from xai_detect.output.wording import evidence_lines, method_words, outcome_words
 from xai_detect.types import Level, Target
 
 NAME = "report.html"
 
-CARD_BYTES, GALLERY_BYTES = 27_000_000, 9_000_000
-"""Most characters that the pictures of detections, and of images, may take."""
+CARD_BYTES, GALLERY_BYTES, MISSED_BYTES = 27_000_000, 9_000_000, 6_000_000
+"""Most characters that the pictures of detections, of images and of missed objects may take."""
 
 _QUEUE = (Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED)
 
@@ -49,7 +49,7 @@ def write_report(run: Run) -> Path:
         lstrip_blocks=True,
     )
     pieces = environment.get_template("report.html.j2").generate(
-        cards=_cards(run), images=_images(run), **_summary(run)
+        cards=_cards(run), missed=_missed(run), images=_images(run), **_summary(run)
     )
     path = run.folder / NAME
     with replacing(path) as stream:
@@ -79,6 +79,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "levels": [(level, STATES[level], _count(verdicts, level)) for level in _QUEUE],
         "tally": tally(verdicts),
         "detections": len(verdicts),
+        "outcomes": outcome_words(run.records),
         "classes": _by_class(run),
         "facts": list(_facts(run)),
         "smoothing": f"{100 * SMOOTHING:.1f} %",
@@ -166,6 +167,7 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "score": f"{own.score:.2f}",
             "asked": target.name if target.label != own.label else "",
             "sentence": verdict.sentence,
+            "outcome": _card_outcome(record, row),
             "file": base_name(record),
             "source": record.source,
             "number": row + 1,
@@ -176,6 +178,35 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "evidence": list(evidence_lines(record.evidence[row])),
             "measured": method_words(record.measured[row]),
             "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
+        }
+
+
+def _card_outcome(record: Record, row: int) -> tuple[str, str]:
+    """A word for the comparison with the annotations, and a sentence; both empty without one."""
+    if record.outcome is None:
+        return "", ""
+    name = record.detections.target(row).name
+    match record.outcome.right[row]:
+        case True:
+            return "right", f"The annotations have {name} here."
+        case False:
+            return "wrong", f"The annotations have no {name} here."
+    return "not judged", "The annotations do not say what is here."
+
+
+def _missed(run: Run) -> Iterator[dict[str, Any]]:
+    """Images with objects that no detection found."""
+    rows = [one for one in run.records if one.outcome is not None and one.outcome.missed]
+    album = Album(MISSED_BYTES, len(rows))
+    for record in rows:
+        view = f"views/{record.name}.png"
+        names = Counter(name for name, _ in record.outcome.missed) if record.outcome else Counter()
+        yield {
+            "id": record.name,
+            "file": base_name(record),
+            "names": ", ".join(f"{name} ({n})" if n > 1 else name for name, n in names.items()),
+            "picture": _picture(album, run, view, render.CAPTION),
+            "view": view,
         }
 
 

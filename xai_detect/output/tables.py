@@ -49,6 +49,7 @@ def evidence_table(records: Sequence[Record]) -> pa.Table:
             **dict(zip(("x1", "y1", "x2", "y2"), own.box, strict=True)),
             "level": record.verdicts[row].level.value,
             "sentence": _printable(record.verdicts[row].sentence),
+            "right": None if record.outcome is None else record.outcome.right[row],
             "method": record.methods[row],
             **{f"evidence_{name}": value for name, value in record.evidence[row].items()},
             **{f"measured_{name}": value for name, value in record.measured[row].items()},
@@ -76,6 +77,7 @@ _FIXED = {
     **dict.fromkeys(("x1", "y1", "x2", "y2"), pa.float64()),
     "level": pa.string(),
     "sentence": pa.string(),
+    "right": pa.bool_(),
     "method": pa.string(),
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 from xai_detect.measures.summary import Evaluation
 from xai_detect.output.load import Run
 from xai_detect.output.records import Record
+from xai_detect.output.wording import outcome_words
 from xai_detect.types import Level
 
 MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}
@@ -30,14 +31,23 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
             asked = "" if found.label == target.label else f" (reported as {found.name})"
             lines.append(
                 f"  {MARKS[verdict.level]} {verdict.level} {target.name}{asked} "
-                f"{found.score:.2f}: {verdict.sentence}"
+                f"{found.score:.2f}: {verdict.sentence}{_outcome(one, row)}"
             )
+        if one.outcome is not None:
+            lines += [f"  - missed: {name}" for name, _ in one.outcome.missed]
     levels = [verdict.level for one in shown for verdict in one.verdicts]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
     total = f"{_counted(len(levels), 'detection')} in {_counted(len(shown), 'image')}"
     lines.append(f"{total}: {counts}" if levels else total)
+    if outcomes := outcome_words(shown):
+        lines.append(f"against the annotations: {outcomes}")
     lines.append(f"report: {run.folder / 'report.html'}")
     return "\n".join(lines)
+
+
+def _outcome(record: Record, row: int) -> str:
+    known = record.outcome is not None and record.outcome.right[row] is False
+    return f" The annotations have no {record.detections.target(row).name} here." if known else ""
 
 
 def _counted(count: int, what: str) -> str:
@@ -55,6 +65,7 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             "verdict": str(verdict.level),
             "reasons": [reason.sentence for reason in verdict.reasons],
             "evidence": dict(evidence),
+            "right": None if one.outcome is None else one.outcome.right[row],
         }
         for one in shown
         for row, (target, verdict, evidence) in enumerate(
@@ -66,6 +77,12 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
         "report": str(run.folder / "report.html"),
         "images": len(shown),
         "detections": rows,
+        "missed": [
+            {"source": one.source, "class": name, "box": list(box)}
+            for one in shown
+            if one.outcome is not None
+            for name, box in one.outcome.missed
+        ],
         "failed": dict(failed),
     }
     return as_json(content)

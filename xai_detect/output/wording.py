@@ -1,9 +1,10 @@
 """Evidence in words: what each number is called, its unit, and what chance would give."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from xai_detect.output.records import Record
 from xai_detect.types import Evidence
 
 
@@ -116,3 +117,14 @@ def worded(value: float, unit: str) -> str:
         case "count":
             return f"{value:.0f}"
     return "under 0.01" if 0 < value < 0.005 else f"{value:.2f}"
+
+
+def outcome_words(records: Iterable[Record]) -> str:
+    """How many detections the annotations confirm; empty if no image is annotated."""
+    known = [one.outcome for one in records if one.outcome is not None]
+    if not known:
+        return ""
+    right = sum(one.right.count(True) for one in known)
+    wrong = sum(one.right.count(False) for one in known)
+    missed = sum(len(one.missed) for one in known)
+    return f"{right} right, {wrong} wrong, {missed} missed"

@@ -1,0 +1,138 @@
+"""Detections held against annotations: by hand, through a run folder, and in words."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from samples import inspection
+from test_cli import call, real_call, scans, toy, write  # noqa: F401 - fixtures
+
+from xai_detect.data.read import read_dataset
+from xai_detect.errors import InputError
+from xai_detect.inspection import inspect
+from xai_detect.outcomes import ground_truth, outcome
+from xai_detect.output.load import load_run
+from xai_detect.output.records import record_from_json, record_to_json
+from xai_detect.output.run import save
+from xai_detect.types import Outcome
+
+CELLS = {"a.png": [("red", 1, 1), ("green", 7, 7)], "b.png": [("blue", 3, 3)], "c.png": []}
+"""What the annotations say. The toy finds in a: red (1, 1), blue (5, 2); in b: green (3, 3)."""
+
+
+@pytest.fixture
+def annotations(scans):  # noqa: F811
+    names = ["red", "green", "blue"]
+    images = [
+        {"id": number, "file_name": name, "width": 64, "height": 64}
+        for number, name in enumerate(CELLS)
+    ]
+    items = [
+        {"image_id": number, "category_id": names.index(colour), "iscrowd": 0, "area": 64,
+         "bbox": [8 * column, 8 * row, 8, 8]}
+        for number, cells in enumerate(CELLS.values()) for colour, row, column in cells
+    ]  # fmt: skip
+    content = {
+        "images": images,
+        "annotations": [{"id": k + 1, **one} for k, one in enumerate(items)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+    }
+    path = scans / "truth.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_right_wrong_and_missed_by_hand(toy, annotations, scans):  # noqa: F811
+    known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
+    first = outcome(known, inspect(toy, scans / "a.png"))
+    names = [inspect(toy, scans / "a.png").detections.target(row).name for row in range(2)]
+    assert dict(zip(names, first.right, strict=True)) == {"red": True, "blue": False}
+    assert first.missed == (("green", (56.0, 56.0, 64.0, 64.0)),)
+    second = outcome(known, inspect(toy, scans / "b.png"))
+    assert (second.right, second.missed) == ((False,), (("blue", (24.0, 24.0, 32.0, 32.0)),))
+    assert outcome(known, inspect(toy, scans / "c.png")) == Outcome((), ())
+
+
+def test_an_image_without_annotations_has_no_outcome(toy, annotations, scans):  # noqa: F811
+    known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
+    assert outcome(known, inspect(toy, write(scans / "d.png", ("red", 1, 1)))) is None
+
+
+def test_classes_the_data_set_does_not_have_are_not_judged(toy, annotations, scans):  # noqa: F811
+    content = json.loads(annotations.read_text())
+    content["categories"] = [{"id": 0, "name": "red"}, {"id": 1, "name": "violet"}]
+    content["annotations"] = [one for one in content["annotations"] if one["category_id"] < 2]
+    annotations.write_text(json.dumps(content))
+    known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
+    seen = inspect(toy, scans / "a.png")
+    names = [one.name for one in seen.detections]
+    found = outcome(known, seen)
+    assert dict(zip(names, found.right, strict=True)) == {"red": True, "blue": None}
+    assert found.missed == ()  # the violet square is nothing the detector could find
+
+
+def test_an_outcome_survives_the_run_folder(tmp_path):
+    known = Outcome((True, False), (("zebra", (1.0, 2.0, 3.5, 4.0)),))
+    save([replace(inspection(), outcome=known), inspection("other.png")], tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert [one.outcome for one in run.inspections] == [None, known]
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "1 right, 1 wrong, 1 missed" in html
+    assert "The annotations have no &lt;b&gt;giraffe&lt;/b&gt; here." in html
+    assert 'id="missed"' in html
+
+
+def test_without_annotations_the_report_says_nothing_of_them(tmp_path):
+    save([inspection()], tmp_path / "run")
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "nnotations" not in html
+
+
+@pytest.mark.parametrize(
+    "damage", [{"right": [True]}, {"right": [True, "yes"]}, {"missed": [{"class": "zebra"}]}]
+)
+def test_a_damaged_outcome_is_refused(tmp_path, damage):
+    seen = replace(inspection(), outcome=Outcome((True, None), ()))
+    content = record_to_json(seen, "ab")
+    record_from_json(content, seen.detections.class_names, tmp_path / "x.json")
+    content["outcome"] |= damage
+    with pytest.raises(InputError, match="damaged"):
+        record_from_json(content, seen.detections.class_names, tmp_path / "x.json")
+
+
+def test_the_command_says_what_is_right_wrong_and_missed(call, annotations):  # noqa: F811
+    code, out, _ = call("inspect", "scans", "--truth", annotations)
+    assert code == 0
+    assert "against the annotations: 1 right, 2 wrong, 2 missed" in out
+    assert "  - missed: green" in out
+    assert "The annotations have no blue here." in out
+    code, out, _ = call("inspect", "scans", "--truth", annotations, "--json")
+    content = json.loads(out)
+    assert sorted(str(one["right"]) for one in content["detections"]) == ["False", "False", "True"]
+    assert [one["class"] for one in content["missed"]] == ["green", "blue"]
+
+
+def test_runs_with_and_without_annotations_never_mix(call, annotations):  # noqa: F811
+    call("inspect", "scans/a.png", "--truth", annotations)
+    code, _, err = call("inspect", "scans")
+    assert code == 1
+    assert "belongs to another run (options truth" in err
+
+
+def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # noqa: F811
+    from xai_detect import options
+
+    asked = []
+    plain = options.inspect
+    monkeypatch.setattr(
+        options, "inspect", lambda *a, **k: asked.append(k["source"]) or plain(*a, **k)
+    )
+    words = ("evaluate", annotations, "--images", "scans", "--out", "kept", "--json")
+    code, first, _ = call(*words)
+    assert code == 0
+    assert sorted(asked) == ["a.png", "b.png", "c.png"]
+    code, again, _ = call(*words)
+    assert code == 0
+    assert len(asked) == 3  # nothing was inspected twice
+    assert json.loads(again) == json.loads(first)
+    assert (load_run("kept").folder / "report.html").is_file()
