@@ -1,0 +1,166 @@
+"""``xai-detect explain``: why this class, and why not that one? Maps side by side, with numbers."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from xai_detect import options
+from xai_detect.comparison import REMOVALS, Comparison, compare
+from xai_detect.detectors.classifier_load import is_classifier, load_classifier
+from xai_detect.detectors.protocol import Detector
+from xai_detect.errors import InputError
+from xai_detect.explainers.methods import build_method
+from xai_detect.explainers.protocol import Method
+from xai_detect.images import load_image
+from xai_detect.inspection import detect
+from xai_detect.output import text
+from xai_detect.output.side_by_side import save_figure
+from xai_detect.types import Target
+
+MOST_BOXES = 6
+"""Of a detector's detections, so many are shown; a figure with more rows is hard to read."""
+
+
+def explain(
+    image: Annotated[Path, typer.Argument(help="One image.")],
+    model: options.Model = "screening",
+    classifier: Annotated[
+        bool, typer.Option("--classifier", help="The model classifies whole images.")
+    ] = False,
+    asked: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
+    ] = None,
+    method: options.MethodName = "integrated_gradients",
+    setting: options.Setting = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One column per use: settings as name=value, several joined by ';', "
+            "such as masker=inpaint_telea."
+        ),
+    ] = None,
+    foreground: Annotated[
+        Path | None,
+        typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
+    ] = None,
+    fill: Annotated[str, typer.Option(help="What removed pixels become.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Figure to write (.png).")] = None,
+    conf: options.Confidence = 0.25,
+    iou: options.Overlap = 0.7,
+    imgsz: options.Side = None,
+    device: options.Device = "cpu",
+    domain: options.Domain = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the evidence for several classes and settings side by side."""
+    if out is not None and out.suffix.lower() != ".png":
+        raise InputError(f"--out is {out}; expected a name that ends in .png")
+    methods = _variants(method, setting, variants)
+    pixels = load_image(image)
+    mask = None if foreground is None else load_image(foreground).amax(dim=0) > 0.5
+    if classifier or is_classifier(model):
+        found: Detector = load_classifier(model, domain=domain, device=device)
+        targets = _labels(found, pixels, asked)
+    else:
+        found = options.load(model, domain, device, imgsz, iou)
+        targets = _boxes(found, pixels, asked, conf)
+    result = compare(found, pixels, targets, methods, foreground=mask, fill=fill)
+    if out is not None:
+        save_figure(result, out)
+    if as_json:
+        typer.echo(text.as_json(_content(result, image, found, out)))
+    else:
+        typer.echo(_lines(result, out))
+
+
+def _variants(
+    method: str, setting: Sequence[str] | None, variants: Sequence[str] | None
+) -> dict[str, Method[Any]]:
+    common = options.settings(setting)
+    return {
+        one or method: build_method(method, **{**common, **options.settings(one.split(";"))})
+        if one
+        else build_method(method, **common)
+        for one in variants or [""]
+    }
+
+
+def _labels(
+    classifier: Detector, pixels: torch.Tensor, asked: Sequence[str] | None
+) -> list[Target]:
+    """What was asked of a classifier, else its best answer."""
+    found = list(detect(classifier, pixels, 0.0))
+    if not found:
+        raise InputError("the classifier gives every class a probability of 0; check its weights")
+    known = {one.name: one for one in found}
+    return [known.get(name) or found[0].as_class(name) for name in asked or [found[0].name]]
+
+
+def _boxes(
+    detector: Detector, pixels: torch.Tensor, asked: Sequence[str] | None, conf: float
+) -> list[Target]:
+    """Each detection with its own class, or with every class asked about."""
+    found = list(detect(detector, pixels, conf))
+    if not found:
+        raise InputError(f"nothing was found above {conf:g}; lower --conf")
+    most = max(1, MOST_BOXES // len(asked)) if asked else MOST_BOXES
+    if len(found) > most:
+        options.notes.print(f"note: the best {most} of {len(found)} detections are shown")
+    return [
+        one if name is None else one.as_class(name)
+        for one in found[:most]
+        for name in (asked or [None])
+    ]
+
+
+def _content(result: Comparison, image: Path, model: Detector, out: Path | None) -> dict[str, Any]:
+    return {
+        "image": str(image),
+        "model": model.provenance.name,
+        "fill": result.fill,
+        "figure": None if out is None else str(out),
+        "maps": [
+            {
+                "class": panel.explanation.target.name,
+                "box": list(panel.explanation.target.box),
+                "variant": panel.variant,
+                "method": panel.explanation.method,
+                "settings": dict(panel.explanation.settings),
+                **panel.values,
+                "measured": dict(panel.explanation.measured),
+            }
+            for row in result.rows
+            for panel in row
+        ],
+    }
+
+
+def _lines(result: Comparison, out: Path | None) -> str:
+    """A paragraph per question: its scores, then a line per map."""
+    lines = []
+    for row in result.rows:
+        target, values = row[0].explanation.target, row[0].values
+        lines.append(f"{target.name}: score {values['score']:.3f}")
+        if not math.isnan(values["foreground_area"]):
+            without = [
+                f"without the {name.partition('_')[2]} {values[name]:.3f}" for name in REMOVALS
+            ]
+            lines[-1] += f", {', '.join(without)} (fill: {result.fill})"
+        width = max(len(panel.variant) for panel in row)
+        for panel in row:
+            share, area = panel.values["foreground_share"], panel.values["foreground_area"]
+            words = f"  {panel.variant:{width}s}  sum {panel.values['sum']:+.3f}"
+            if not math.isnan(area):
+                held = "none" if math.isnan(share) else f"{100 * share:.0f} %"
+                words += (
+                    f", positive evidence on the foreground: {held} (chance {100 * area:.0f} %)"
+                )
+            lines.append(words)
+    if out is not None:
+        lines.append(f"figure: {out}")
+    return "\n".join(lines)

@@ -1,0 +1,150 @@
+"""A comparison as one figure: the image, then its maps; rows are classes, columns are settings.
+
+Maps are drawn in two colours on a pale grey copy. All maps of a figure share one scale. Maps of
+large images are smoothed a little before they are drawn, which leaves the net evidence of a spot.
+"""
+
+import io
+from pathlib import Path
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Rectangle
+
+from xai_detect.comparison import REMOVALS, Comparison, Panel
+from xai_detect.output.files import write_bytes
+
+INK, QUIET, FAINT = "#1a1c21", "#585c66", "#c3c7cf"
+SIDE = 2.3
+"""Width of a panel in inches."""
+
+DOTS_PER_INCH = 130
+SMOOTHING = 0.006
+"""Standard deviation of the smoothing, share of the longer side; none under half a pixel."""
+
+STRONGEST = 0.995
+"""The scale ends at this quantile of the absolute values of one map, the largest of them, so that
+single pixels do not make the rest invisible."""
+
+
+def save_figure(comparison: Comparison, path: Path) -> None:
+    """Write the figure as a PNG.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    stream = io.BytesIO()
+    figure_of(comparison).savefig(stream, format="png", dpi=DOTS_PER_INCH)
+    write_bytes(path, stream.getvalue())
+
+
+def limit_of(comparison: Comparison) -> float:
+    """The one value at which the colours of all maps end; 1 if all maps are empty."""
+    maps = [np.abs(drawn(panel)) for row in comparison.rows for panel in row]
+    ends = [float(np.quantile(one, STRONGEST)) for one in maps]
+    return max(ends) or max(float(one.max()) for one in maps) or 1.0
+
+
+def drawn(panel: Panel) -> np.ndarray:
+    """The map as it is shown."""
+    heatmap = panel.explanation.heatmap.numpy()
+    sigma = SMOOTHING * max(heatmap.shape)
+    if sigma < 0.5:
+        return heatmap
+    return cv2.GaussianBlur(heatmap, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+
+
+def figure_of(comparison: Comparison) -> Figure:
+    """Build the figure."""
+    rows, columns = len(comparison.rows), len(comparison.rows[0]) + 1
+    height, width = comparison.image.shape[1:]
+    tall = SIDE * height / width
+    figure = Figure(
+        figsize=(columns * SIDE + 1.0, rows * (tall + 0.36) + 0.3),
+        layout=ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.03, wspace=0.02, hspace=0.0),
+    )
+    axes = figure.subplots(rows, columns, squeeze=False)
+    limit = limit_of(comparison)
+    for row, panels in enumerate(comparison.rows):
+        _question(axes[row, 0], comparison, row)
+        for column, panel in enumerate(panels, start=1):
+            _map(axes[row, column], comparison, row, panel, limit)
+            if row == 0:
+                axes[row, column].set_title(panel.variant, color=INK, fontsize=9)
+    axes[0, 0].set_title("image", color=INK, fontsize=9)
+    _scale(figure, axes, limit)
+    return figure
+
+
+def _question(axes: Axes, comparison: Comparison, row: int) -> None:
+    """The image with what should matter outlined, and which class was asked about."""
+    panel = comparison.rows[row][0]
+    axes.imshow(comparison.image.permute(1, 2, 0).numpy())
+    _outline(axes, comparison, row, "#e8308a")
+    name, score = panel.explanation.target.name, panel.values["score"]
+    axes.set_ylabel(f"{name}  {score:.2f}", color=INK, fontsize=10, fontweight="bold")
+    background, foreground = (panel.values[one] for one in REMOVALS)
+    said = f"background removed: {background:.2f}\nforeground removed: {foreground:.2f}"
+    _frame(axes, "" if np.isnan(background) else said)
+
+
+def _map(axes: Axes, comparison: Comparison, row: int, panel: Panel, limit: float) -> None:
+    grey = comparison.image.mean(dim=0).numpy()
+    # Pale, so that both ends of the colours stand out on it.
+    canvas = np.repeat((0.45 + 0.5 * grey)[:, :, None], 3, axis=2)
+    strength = np.clip(drawn(panel) / limit, -1, 1)
+    alpha = (np.abs(strength) ** 0.7)[:, :, None]
+    axes.imshow((1 - alpha) * canvas + alpha * _colours()((strength + 1) / 2)[:, :, :3])
+    _outline(axes, comparison, row, INK)
+    share, area = panel.values["foreground_share"], panel.values["foreground_area"]
+    said = f"sum {panel.values['sum']:+.2f}"
+    if not np.isnan(area):
+        on = "no positive evidence" if np.isnan(share) else f"{share:.0%} on foreground"
+        said += f"\n{on} (chance {area:.0%})"
+    _frame(axes, said.replace("%", " %"))
+
+
+def _colours() -> mpl.colors.Colormap:
+    return mpl.colormaps["RdBu_r"]
+
+
+def _outline(axes: Axes, comparison: Comparison, row: int, colour: str) -> None:
+    mask = comparison.foregrounds[row]
+    if mask is None:
+        return
+    x1, y1, x2, y2 = comparison.rows[row][0].explanation.target.box
+    rectangle = mask.sum() == int(mask.any(dim=0).sum()) * int(mask.any(dim=1).sum())
+    if bool(rectangle):
+        axes.add_patch(
+            Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, fill=False, color=colour, linewidth=1)
+        )
+        return
+    padded = np.pad(mask.numpy().astype(float), 1)
+    across, down = np.arange(padded.shape[1]) - 1, np.arange(padded.shape[0]) - 1
+    axes.contour(across, down, padded, levels=[0.5], colors=[colour], linewidths=0.8)
+
+
+def _frame(axes: Axes, said: str) -> None:
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for side in axes.spines.values():
+        side.set_color(FAINT)
+    axes.set_xlabel(said, color=QUIET, fontsize=7.5)
+
+
+def _scale(figure: Figure, axes: np.ndarray, limit: float) -> None:
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(-limit, limit), _colours()),
+        ax=axes[:, -1], shrink=min(1.0, 2.2 / len(axes)), aspect=16, fraction=0.08, pad=0.03,
+        extend="both",
+    )  # fmt: skip
+    bar.set_label("evidence per pixel: red for, blue against", color=QUIET, fontsize=8)
+    bar.ax.tick_params(labelsize=7, colors=QUIET)
+    bar.formatter.set_powerlimits((-2, 3))
+    bar.outline.set_visible(False)
