@@ -13,10 +13,14 @@ from xai_detect.explainers.protocol import Method, Needs
 from xai_detect.inspection import detect
 
 SETTINGS = {
+    "d_rise": {"masks": 128, "grid": 4},
+    "d_close": {"masks": 60, "levels": 2, "segments": 20},
+    "occlusion": {"window": 0.25, "stride": 0.125},
     "vps": {"regions": 12},
     "phasewin": {"regions": 12},
     "vx_code": {"side": 5},
     "kernel_shap": {"regions": 20, "samples": 100},
+    "xrai": {"side": 64, "scales": (50.0, 250.0), "coarse": True},
     "partition_shap": {"evaluations": 60},
 }
 """Hyper-parameters that keep the contract tests quick; defaults elsewhere."""
