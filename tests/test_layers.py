@@ -27,6 +27,7 @@ VENDORS = {
     "captum": {"explainers"},
     "shap": {"explainers"},
     "onnx": {"detectors"},
+    "zennit": {"explainers"},
     "onnxruntime": {"detectors"},
     "skimage": {"explainers"},
     "supervision": {"output"},

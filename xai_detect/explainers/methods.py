@@ -21,6 +21,7 @@ from xai_detect.explainers.guided_backprop import GuidedBackprop
 from xai_detect.explainers.guided_ig import GuidedIG
 from xai_detect.explainers.occlusion import Occlusion
 from xai_detect.explainers.odam import Odam
+from xai_detect.explainers.lrp import LRP
 from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.partition_shap import PartitionShap
 from xai_detect.explainers.plain_cam import Cam, EigenCam
@@ -38,6 +39,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "integrated_gradients": IntegratedGradients,
         "input_x_gradient": InputXGradient,
         "parchgrad": ParchGrad,
+        "lrp": LRP,
         "kernel_shap": KernelShap,
         "partition_shap": PartitionShap,
         "smoothgrad": SmoothGrad,

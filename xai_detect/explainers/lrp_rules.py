@@ -1,0 +1,169 @@
+"""Relevance through what is no layer: sums, products, activations and pools written as functions.
+
+Layers with weights are zennit's. Everything between them is seen by ``Rules`` while the network
+runs forward; what it returns there hands relevance, instead of gradients, backward:
+
+- an activation, a constant factor or a constant added: relevance passes unchanged;
+- a sum: in proportion to the terms;
+- a product of two things that depend on the image: half each;
+- a matrix product, a mean or an average pool: the epsilon rule of a linear layer;
+- softmax and log-sum-exp: held constant, so that attention weights and the other classes of a
+  softmax head take no relevance.
+
+Sources: Bach et al., PLoS ONE 2015; Achtibat et al., AttnLRP, 2024 (products, attention).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+TINY = 1e-6
+"""Added to denominators, with their own sign."""
+
+ACTIVATIONS = frozenset({
+    "relu", "relu_", "relu6", "silu", "sigmoid", "hardswish", "hardsigmoid", "hardtanh", "gelu",
+    "leaky_relu", "elu", "selu", "celu", "mish", "softplus", "tanh", "logsigmoid", "prelu",
+})  # fmt: skip
+ADDITIONS = frozenset({"add", "add_", "__add__", "__radd__", "__iadd__"})
+DIFFERENCES = frozenset({"sub", "sub_", "__sub__", "__isub__", "rsub", "__rsub__"})
+PRODUCTS = frozenset({
+    "mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply",
+    "div", "div_", "__truediv__", "__itruediv__", "divide", "true_divide",
+})  # fmt: skip
+MATRICES = frozenset({"matmul", "__matmul__", "bmm"})
+AVERAGES = frozenset({"mean", "avg_pool2d", "adaptive_avg_pool2d"})
+CONSTANTS = frozenset({"softmax", "log_softmax", "logsumexp"})
+
+
+def stabilised(values: Tensor) -> Tensor:
+    """Away from 0, sign kept."""
+    return values + TINY * torch.where(values < 0, -1.0, 1.0)
+
+
+class _Pass(torch.autograd.Function):
+    """An answer whose relevance goes to one input as it is."""
+
+    @staticmethod
+    def forward(ctx: Any, source: Tensor, answer: Tensor) -> Tensor:
+        ctx.shape = source.shape
+        return answer.clone()
+
+    @staticmethod
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return relevance.sum_to_size(ctx.shape), None
+
+
+class _Share(torch.autograd.Function):
+    """A sum: each term takes relevance in proportion to its value."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
+        ctx.save_for_backward(first, second)
+        return first + second
+
+    @staticmethod
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        first, second = ctx.saved_tensors
+        share = relevance / stabilised(first + second)
+        return (share * first).sum_to_size(first.shape), (share * second).sum_to_size(second.shape)
+
+
+class _Halves(torch.autograd.Function):
+    """A product: half of the relevance to each factor."""
+
+    @staticmethod
+    def forward(ctx: Any, first: Tensor, second: Tensor, answer: Tensor) -> Tensor:
+        ctx.shapes = first.shape, second.shape
+        return answer.clone()
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any, relevance: Tensor
+    ) -> tuple[Tensor, Tensor, None]:
+        first, second = (relevance.sum_to_size(shape) / 2 for shape in ctx.shapes)
+        return first, second, None
+
+
+class _Linear(torch.autograd.Function):
+    """A function that is linear in each of its inputs: the epsilon rule, shared between them."""
+
+    @staticmethod
+    def forward(ctx: Any, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        ctx.function = function
+        ctx.save_for_backward(*inputs)
+        return function(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        needed = ctx.needs_input_grad[1:]
+        with torch.enable_grad():
+            inputs = [one.detach().requires_grad_() for one in ctx.saved_tensors]
+            answer = ctx.function(*inputs)
+        wanted = [one for one, need in zip(inputs, needed, strict=True) if need]
+        shares = torch.autograd.grad(answer, wanted, relevance / stabilised(answer.detach()))
+        given = iter(shares)
+        found = (
+            one.detach() * next(given) / len(wanted) if need else None
+            for one, need in zip(inputs, needed, strict=True)
+        )
+        return None, *found
+
+
+class Rules(TorchFunctionMode):
+    """While it is entered, functions between layers hand relevance backward."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        moving = [one for one in args[:2] if isinstance(one, Tensor) and one.requires_grad]
+        if not moving or not torch.is_grad_enabled():
+            return func(*args, **kwargs)
+        if name in CONSTANTS:
+            return func(*(_still(one) for one in args), **kwargs)
+        if name in ACTIVATIONS:
+            return _Pass.apply(args[0], _quiet(func, args, kwargs))
+        if name in ADDITIONS or name in DIFFERENCES:
+            return _sum(func, args, kwargs, name in DIFFERENCES, len(moving))
+        if name in PRODUCTS:
+            answer = _quiet(func, args, kwargs)
+            if len(moving) == 1:
+                return _Pass.apply(moving[0], answer)
+            return _Halves.apply(*moving, answer)
+        if name in MATRICES:
+            return _Linear.apply(torch.matmul, args[0], args[1])
+        if name in AVERAGES:
+            return _Linear.apply(lambda one: func(one, *args[1:], **kwargs), args[0])
+        return func(*args, **kwargs)
+
+
+def _sum(func: Any, args: Any, kwargs: Any, minus: bool, moving: int) -> Any:
+    if moving == 1 or kwargs.get("alpha", 1) != 1:
+        source = next(one for one in args if isinstance(one, Tensor) and one.requires_grad)
+        return _Pass.apply(source, _quiet(func, args, kwargs))
+    first, second = args[:2]
+    if not minus:
+        return _Share.apply(first, second)
+    reverse = getattr(func, "__name__", "") in ("rsub", "__rsub__")
+    return (
+        _Share.apply(second, _negative(first))
+        if reverse
+        else _Share.apply(first, _negative(second))
+    )
+
+
+def _negative(values: Tensor) -> Tensor:
+    return _Pass.apply(values, -values.detach())
+
+
+def _still(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _quiet(func: Any, args: Any, kwargs: Any) -> Tensor:
+    """The answer alone; functions that write into their input get a copy."""
+    with torch.no_grad():
+        copies = (one.detach().clone() if isinstance(one, Tensor) else one for one in args)
+        answer: Tensor = func(*copies, **kwargs)
+    return answer
