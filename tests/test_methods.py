@@ -20,7 +20,7 @@ SETTINGS = {
     "phasewin": {"regions": 12},
     "vx_code": {"side": 5},
     "kernel_shap": {"regions": 20, "samples": 100},
-    "xrai": {"side": 64, "scales": (50.0, 250.0), "coarse": True},
+    "xrai": {"side": 64, "scales": (50, 250), "coarse": True},
     "partition_shap": {"evaluations": 60},
 }
 """Hyper-parameters that keep the contract tests quick; defaults elsewhere."""

@@ -33,6 +33,7 @@ from xai_detect.explainers.shapley import KernelShap
 from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.spatial_cam import GCame, SSGradCam, SSGradCamPlusPlus
 from xai_detect.explainers.vx_code import VxCode
+from xai_detect.explainers.xrai import XRAI
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -46,6 +47,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "expected_gradients": ExpectedGradients,
         "guided_backprop": GuidedBackprop,
         "guided_ig": GuidedIG,
+        "xrai": XRAI,
         "vps": VisualPrecisionSearch,
         "phasewin": PhaseWin,
         "vx_code": VxCode,
