@@ -18,7 +18,8 @@ from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
 from xai_detect.boxes import Size
-from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.detectors.protocol import Candidates, Patches, Raw
+from xai_detect.detectors.ultralytics_patches import run_locally
 from xai_detect.errors import InputError, TargetError
 from xai_detect.frame import Frame
 from xai_detect.types import Detections, Provenance, Target
@@ -193,6 +194,17 @@ class UltralyticsDetector:
         frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
 
+    def patches(
+        self, features: Sequence[Float[Tensor, "1 _ _ _"]], targets: Sequence[Target]
+    ) -> Patches | None:
+        """The targets' predictions from windows of the features; None for RT-DETR."""
+        found = run_locally(self._head, features, targets)
+        if found is None:
+            return None
+        boxes = self._decoded(found.sides, found.anchors, found.strides)
+        answers = Candidates(found.logits, boxes)
+        return Patches(answers, found.windows, found.levels, found.corners)
+
     def _forward(self, pixels: Tensor, keep: Tensor | None = None) -> _Output:
         pixels = pixels.to(self.device)
         return self._query_forward(pixels, keep) if self._queries else self._dense_forward(pixels)
@@ -201,14 +213,17 @@ class UltralyticsDetector:
         _, raw = self.module(pixels)
         if "one2one" in raw:
             raw = raw["one2one" if self._head.end2end else "one2many"]
-        head = self._head
-        boxes = head.decode_bboxes(head.dfl(raw["boxes"]), head.anchors[None]) * head.strides
-        boxes = boxes.transpose(1, 2)
+        boxes = self._decoded(raw["boxes"], self._head.anchors, self._head.strides)
         logits = raw["scores"].transpose(1, 2)
-        if not head.end2end:
-            boxes = xywh2xyxy(boxes)
         cells = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
         return _Output(logits, boxes, cells)
+
+    def _decoded(self, sides: Tensor, anchors: Tensor, strides: Tensor) -> Tensor:
+        """Boxes ``(b, a, 4)``, as corners in input pixels."""
+        head = self._head
+        boxes = (head.decode_bboxes(head.dfl(sides), anchors[None]) * strides).transpose(1, 2)
+        corners: Tensor = boxes if head.end2end else xywh2xyxy(boxes)
+        return corners
 
     def _query_forward(self, pixels: Tensor, keep: Tensor | None) -> _Output:
         with self._selection(keep) as seen:
