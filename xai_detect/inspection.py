@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from xai_detect.detectors.protocol import Detector, Raw, RawDetector, WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector, Raw, RawDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.protocol import Method
 from xai_detect.images import load_image
@@ -36,7 +36,7 @@ def raw_predictions(detector: RawDetector, image: Float[Tensor, "3 h w"]) -> Raw
 
 
 def inspect(
-    detector: WhiteBoxDetector,
+    detector: Detector,
     image: Source,
     *,
     method: str | Method[Any] = "integrated_gradients",
@@ -66,7 +66,9 @@ def inspect(
     targets = [_asked(target, as_class) for target in detections]
     explanations = explain(method, detector, pixels, targets)
     repeats = repeat_explanations(detector, pixels, explanations)
-    unchanged = raw_predictions(detector, pixels) if targets else None
+    unchanged = None
+    if targets and isinstance(detector, RawDetector):
+        unchanged = raw_predictions(detector, pixels)
     evidence = [
         weigh(detector, pixels, target, explanation, repeat, unchanged)
         for target, explanation, repeat in zip(targets, explanations, repeats, strict=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from xai_detect.detectors import download, manifest
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.detectors.weights import Checkpoint, load_checkpoint, quiet
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.fills import DOMAINS
@@ -31,16 +31,16 @@ def load_detector(
     device: str = "cpu",
     imgsz: int | None = None,
     iou: float = 0.7,
-) -> WhiteBoxDetector:
+) -> Detector:
     """Load a detector.
 
     A name is looked up in this order: a file; ``weights/manifest.toml``; ``torchvision/<model>``;
     ultralytics' published weights, in the working folder, in ultralytics' own folder and in
-    torch's cache, and then downloaded.
+    torch's cache, and then downloaded. What comes of an ``.onnx`` file is a black box.
 
     Args:
-        name: A path (``.pt``, ``.safetensors``), a name in the manifest such as ``screening``,
-            ``torchvision/<model>``, or an ultralytics name such as ``yolo11n``.
+        name: A path (``.pt``, ``.safetensors``, ``.onnx``), a name in the manifest such as
+            ``screening``, ``torchvision/<model>``, or an ultralytics name such as ``yolo11n``.
         domain: ``photo`` or ``xray``; None takes the manifest's, else ``photo``.
         device: Where to run, in torch's words or as the number of a GPU.
         imgsz: Longest side of the input in pixels; None takes the size it was trained with.
@@ -49,11 +49,17 @@ def load_detector(
 
     Raises:
         InputError: If the domain, device or size makes no sense.
+        MissingExtraError: If the file needs a package that is not installed.
         WeightsError: If there is no such detector, or its file is damaged or refused.
     """
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"there is no domain {domain!r}; choose from {', '.join(DOMAINS)}")
     where, path, text = chosen_device(device), Path(name), str(name)
+    if path.is_file() and path.suffix.lower() == ".onnx":
+        with quiet():
+            from xai_detect.detectors.onnx import load_onnx
+
+        return load_onnx(path, domain or "photo", where, imgsz, iou)
     if path.is_file():
         entry = _described(path)
     elif text in manifest.names(manifest.shipped()):
@@ -79,12 +85,7 @@ def _described(path: Path) -> manifest.Entry | None:
             return None
         case ".safetensors":
             return manifest.entry_of(path)
-        case ".onnx":
-            raise WeightsError(
-                f"{path.name} is an ONNX file, which is not supported yet; "
-                "use the .pt file it was exported from"
-            )
-    raise WeightsError(f"{path.name} is no detector; expected a .pt or .safetensors file")
+    raise WeightsError(f"{path.name} is no detector; expected a .pt, .safetensors or .onnx file")
 
 
 def _ultralytics(
@@ -124,13 +125,13 @@ def _published(name: str) -> Path:
 
 def _unknown(name: str, published: list[str]) -> str:
     if Path(name).is_dir():
-        return f"{name} is a folder; expected a .pt or .safetensors file"
+        return f"{name} is a folder; expected a .pt, .safetensors or .onnx file"
     listed = manifest.names(manifest.shipped())
     near = difflib.get_close_matches(name.removesuffix(".pt"), [*listed, *published], n=3)
     hint = (
         f"did you mean {' or '.join(near)}?"
         if near
-        else "expected a .pt or .safetensors file, torchvision/<model>, "
+        else "expected a .pt, .safetensors or .onnx file, torchvision/<model>, "
         f"or a name such as {', '.join([*listed[:2], 'yolo11n'])}"
     )
     return f"there is no file or detector {name!r}; {hint}"

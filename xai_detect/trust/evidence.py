@@ -38,6 +38,8 @@ A box that is the whole image, as a classifier's, has no outside: everything tha
 is unmeasured there.
 
 A detection is "found" in a changed image when any raw prediction overlaps its box by IoU >= 0.5.
+A sealed black box shows final detections only: what it does not report counts 0 here, but how far
+the score fell is unknown, so its ratios and rivals are unmeasured.
 """
 
 import math
@@ -49,9 +51,10 @@ from torch import Tensor
 
 from xai_detect import boxes, fills
 from xai_detect.boxes import Box
-from xai_detect.detectors.protocol import Raw, RawDetector
-from xai_detect.detectors.scalars import class_survival
+from xai_detect.detectors.protocol import Detector, Raw, RawDetector
+from xai_detect.detectors.scalars import class_kept, class_survival
 from xai_detect.explainers.methods import METHODS
+from xai_detect.explainers.survival import FAINT
 from xai_detect.frame import Frame
 from xai_detect.trust.maps import outside_region, shares
 from xai_detect.trust.repeatability import repeat_explanations, similarity
@@ -67,6 +70,8 @@ RIVALS = (
     "rival", "rival_label", "rival_box_only", "rival_box_label",
     "margin", "margin_box_only", "margin_without_outside",
 )  # fmt: skip
+
+RATIOS = ("necessity", "sufficiency", "outside_effect")
 
 NEEDS_OUTSIDE = (
     "context_only", "box_only", "box_only_least", "without_outside", "without_elsewhere",
@@ -88,7 +93,7 @@ def near_box(box: Box) -> Box:
 
 
 def weigh(
-    detector: RawDetector,
+    detector: Detector,
     image: Float[Tensor, "3 h w"],
     target: Target,
     explanation: Explanation,
@@ -148,7 +153,7 @@ def trust_score(values: dict[str, float]) -> float:
 
 
 def _removals(
-    detector: RawDetector,
+    detector: Detector,
     image: Tensor,
     target: Target,
     heatmap: Tensor,
@@ -186,25 +191,31 @@ def _removals(
         "without_elsewhere": float(found[0 if beyond is None else 6, target.label]),
         "forward_passes": float(len(changed)),
     }
+    if not isinstance(detector, RawDetector):
+        return {**values, **dict.fromkeys((*RATIOS, *RIVALS), math.nan)}
     without = found[0 if beyond is None else 5]
     return {**values, **_ratios(values), **_rivals(found[0], found[3:5], without, target.label)}
 
 
 def _survivals(
-    detector: RawDetector, images: Sequence[Tensor], target: Target
+    detector: Detector, images: Sequence[Tensor], target: Target
 ) -> Float[Tensor, "n c"]:
     """Per image and class, the confidence still found at the target's box; one image at a time."""
     frame: Frame = detector.frame((images[0].shape[1], images[0].shape[2]))
-    rows = [
-        class_survival(detector.raw(frame.to_input(one[None])), target.box, frame) for one in images
-    ]
+    rows = []
+    for one in images:
+        pixels = frame.to_input(one[None])
+        if isinstance(detector, RawDetector):
+            rows.append(class_survival(detector.raw(pixels), target.box, frame))
+        else:
+            rows.append(class_kept(detector.detect(pixels, frame, FAINT)[0], target.box)[None])
     return torch.cat(rows).cpu()
 
 
 def _ratios(values: dict[str, float]) -> dict[str, float]:
     score = values["score"]
     if score == 0:
-        return dict.fromkeys(("necessity", "sufficiency", "outside_effect"), math.nan)
+        return dict.fromkeys(RATIOS, math.nan)
     lost = (values["without_elsewhere"] - values["without_outside"]) / score
     return {
         "necessity": _unit(1 - values["without_box"] / score),
