@@ -17,11 +17,12 @@ from toy import ToyDetector, scene
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.parchgrad import ParchGrad, shuffled, smallest
+from xai_detect.explainers.parchgrad import UNDER, ParchGrad, shuffled, smallest
 from xai_detect.explainers.parchgrad_fit import Moments, background_boxes, fit, shapiro, welch
 from xai_detect.explainers.parchgrad_gradient import Rule, repartition
 from xai_detect.explainers.parchgrad_layers import box_strengths, find_layers, strengths
 from xai_detect.explainers.parchgrad_statistics import load_statistics, save_statistics
+from xai_detect.explainers.references import draws
 from xai_detect.types import Provenance, Target
 
 SIZE = (32, 40)
@@ -230,6 +231,51 @@ def test_gradients_are_those_of_the_slow_implementation(fitted, mode, quantile, 
             expected = slow_gradient(net, image[None], target, choice, gamma, conserve).sum(dim=0)
             torch.testing.assert_close(found.heatmap, expected, rtol=1e-3, atol=1e-5)
             assert any(any(part) for part in choice.values())
+
+
+@pytest.mark.parametrize("mode", ["cls", "ins"])
+def test_the_split_gradients_serve_every_method_beneath(fitted, mode):
+    """Each by its own slow loop; the split is that of the unchanged image throughout."""
+    detector, statistics, path = fitted
+    net, image, targets = detector.module, next(images(1, seed=5))[0], ask(detector)
+    noise = torch.randn(3, *SIZE, generator=torch.Generator().manual_seed(4))
+    noisy = image + 0.2 * (image.max() - image.min()) * noise
+    starts = {"black": torch.zeros_like(image), "air": torch.ones_like(image)}
+    with torch.no_grad():
+        for row, target in enumerate(targets):
+            choice = slow_choice(statistics, net, image[None], target, mode, 0.1)
+            expected = {
+                "smoothgrad": slow_gradient(net, noisy[None], target, choice),
+                # One step: the gradient at the start counts for the whole path.
+                "guided_ig": slow_gradient(net, 0 * image[None], target, choice) * image,
+                "expected_gradients": 0.0,
+            }
+            for name, alpha in draws(("black", "air"), 1, seed=4):
+                change = image - starts[name]
+                point = (starts[name] + alpha * change)[None]
+                expected["expected_gradients"] = slow_gradient(net, point, target, choice) * change
+            for under, slow in expected.items():
+                method = ParchGrad(
+                    under, mode, path, share=1.0, steps=1, noise=0.2, seed=4, baseline="black",
+                    references="black, air",
+                )  # fmt: skip
+                found = explain(method, detector, image, targets)[row]
+                torch.testing.assert_close(found.heatmap, slow.sum(dim=0), rtol=1e-3, atol=1e-5)
+                assert math.isnan(found.measured["completeness_error"])
+                spent = found.measured["forward_passes"], found.measured["backward_passes"]
+                if under != "expected_gradients":  # there, as many references as are usual
+                    assert spent == method.expected_passes(len(targets))
+
+
+@pytest.mark.parametrize("under", UNDER)
+def test_targets_never_mix_whatever_lies_beneath(fitted, under):
+    detector, _, path = fitted
+    image, targets = next(images(1, seed=3))[0], ask(detector)
+    method = ParchGrad(under, statistics=path, share=1.0, steps=3)
+    together = explain(method, detector, image, targets)
+    for target, one in zip(targets, together, strict=True):
+        (alone,) = explain(method, detector, image, [target])
+        torch.testing.assert_close(one.heatmap, alone.heatmap, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["cls", "ins"])
@@ -455,7 +501,7 @@ def test_the_toy_by_hand(tmp_path):
     torch.testing.assert_close(found.heatmap, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("under", ["gradient", "input_x_gradient", "integrated_gradients"])
+@pytest.mark.parametrize("under", UNDER)
 @pytest.mark.parametrize(
     ("mode", "control"), [("cls", ""), ("cls", "other_class"), ("ins", "random")]
 )
@@ -624,6 +670,9 @@ def test_a_class_without_boxes_has_no_map(tmp_path):
         {"alpha": 0.1, "mode": "ins"},
         {"mode": "ins", "control": "other_class"},
         {"steps": 0},
+        {"noise": 0.0, "under": "smoothgrad"},
+        {"scalar": "iou_probability", "under": "gradient"},
+        {"scalar": "iou_probability", "under": "input_x_gradient"},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings):

@@ -42,6 +42,9 @@ class FromGradients(Protocol):
     ) -> list[Attribution]:
         """One attribution per target of the probe."""
 
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """About how many forward and backward passes a call with so many targets takes."""
+
 
 def in_groups(
     method: FromGradients,

@@ -17,12 +17,19 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
+from xai_detect.explainers.gradient import (
+    FromGradients,
+    InputXGradient,
+    IntegratedGradients,
+    refuse_pointless,
+)
+from xai_detect.explainers.guided_ig import GuidedIG
 from xai_detect.explainers.parchgrad_gradient import Choice, PartitionedProbe, Rule
 from xai_detect.explainers.parchgrad_layers import Layer, strengths
 from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, load_statistics
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.frame import Frame
 from xai_detect.types import Target
 
@@ -32,7 +39,10 @@ NORMAL = 0.05
 FEWEST = 2
 """Boxes of a class below which it has no variance, so no test."""
 
-UNDER = ("gradient", "input_x_gradient", "integrated_gradients")
+UNDER = (
+    "gradient", "input_x_gradient", "smoothgrad", "integrated_gradients", "guided_ig",
+    "expected_gradients",
+)  # fmt: skip
 MODES = ("cls", "ins")
 CONTROLS = ("", "random", "other_class")
 
@@ -57,8 +67,9 @@ class ParchGrad:
     relevant ones raised so that the layer keeps its influence beside parallel branches.
 
     Attributes:
-        under: What is made of the gradients: ``gradient`` (log-odds per unit of brightness),
-            ``input_x_gradient`` or ``integrated_gradients``.
+        under: What is made of the gradients: ``gradient`` (log-odds per unit of brightness), or
+            the method of that name in ``METHODS``: ``input_x_gradient``, ``smoothgrad``,
+            ``integrated_gradients``, ``guided_ig`` or ``expected_gradients``.
         mode: Relevant are the channels stronger in boxes of the target's class than in all other
             boxes (``cls``), or stronger in this box than in most boxes (``ins``).
         statistics: Path of the file made by ``xai-detect fit-parchgrad``.
@@ -71,9 +82,12 @@ class ParchGrad:
         support: Take spreads where the gradient is not 0, not over the whole layer.
         control: For comparison: ``random`` relevant channels, as many; or those of
             ``other_class``, drawn at random.
-        seed: Of the control.
+        seed: Of the control, and of the samples of the method beneath.
         baseline: What the image is compared with; see ``baseline_image``.
-        steps: Steps of integrated gradients, none cut again. The split is made once, at the image.
+        steps: Steps or samples of the method beneath; none of integrated gradients is cut again.
+            The split is made once, at the image.
+        noise: Of ``smoothgrad``.
+        references: Of ``expected_gradients``.
         scalar: What is explained: a name in ``DIFFERENTIABLE``.
     """
 
@@ -94,6 +108,8 @@ class ParchGrad:
     seed: int = 0
     baseline: str = "auto"
     steps: int = 32
+    noise: float = 0.15
+    references: str = "auto"
     scalar: str = "logit"
 
     def __post_init__(self) -> None:
@@ -112,6 +128,8 @@ class ParchGrad:
             raise InputError("the control 'other_class' needs mode 'cls'; use 'random'")
         if self.steps < 1:
             raise InputError(f"steps is {self.steps}; expected at least 1")
+        if self._beneath() is None:
+            refuse_pointless(f"parchgrad under {self.under!r}", self.scalar)
 
     def __call__(
         self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
@@ -139,21 +157,37 @@ class ParchGrad:
         return replace(self, steps=min(self.steps, 16))
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
-        """One forward pass more for ``ins``; two per step of integrated gradients."""
+        """Those of the method beneath, and one forward pass more for ``ins``."""
         watched = 1.0 if self.mode == "ins" else 0.0
-        if self.under == "integrated_gradients":
-            return watched + 2.0 * self.steps + 1.0, float(self.steps * targets)
-        return watched + 1.0, float(targets)
+        beneath = self._beneath()
+        if beneath is None:
+            return watched + 1.0, float(targets)
+        forward, backward = beneath.expected_passes(targets)
+        return watched + forward, backward
+
+    def _beneath(self) -> FromGradients | None:
+        """What is made of the gradients; None: nothing."""
+        match self.under:
+            case "input_x_gradient":
+                return InputXGradient(self.baseline, self.scalar)
+            case "smoothgrad":
+                return SmoothGrad(self.steps, self.noise, self.seed, self.scalar)
+            case "integrated_gradients":
+                return IntegratedGradients(
+                    self.steps, self.steps, baseline=self.baseline, scalar=self.scalar
+                )
+            case "guided_ig":
+                return GuidedIG(self.steps, baseline=self.baseline, scalar=self.scalar)
+            case "expected_gradients":
+                return ExpectedGradients(self.references, self.steps, self.seed, self.scalar)
+        return None
 
     def _attribute(
         self, probe: Probe, frame: Frame, image: Tensor, detector: WhiteBoxDetector
     ) -> list[Attribution]:
-        match self.under:
-            case "integrated_gradients":
-                path = IntegratedGradients(self.steps, self.steps, baseline=self.baseline)
-                return path.attribute(probe, frame, image, detector)
-            case "input_x_gradient":
-                return InputXGradient(self.baseline).attribute(probe, frame, image, detector)
+        beneath = self._beneath()
+        if beneath is not None:
+            return beneath.attribute(probe, frame, image, detector)
         gradients, _ = probe.gradients(probe.pixels)
         maps = frame.pull_back(gradients.cpu()).sum(dim=1)
         return [Attribution(one, probe.passes()) for one in maps]

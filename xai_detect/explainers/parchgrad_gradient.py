@@ -89,7 +89,7 @@ class PartitionedProbe(Probe):
         self._module = detector.module
         self._choices = choices
         self._rule = rule
-        self._row = 0
+        self._rows = [0]
 
     @contextmanager
     def partitioned(self) -> Iterator[None]:
@@ -106,13 +106,21 @@ class PartitionedProbe(Probe):
                 hook.remove()
 
     def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
-        self._row = row
+        self._rows = [row]
         return super()._backward(row, scores, point, last)
+
+    def _paired(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        self._rows = rows.tolist()
+        return super()._paired(points, rows)
+
+    def _turned(self, gradient: Tensor, row: int, layer: Layer) -> Tensor:
+        relevant = self._choices[row][layer].to(gradient.device)
+        return repartition(gradient, relevant, layer.groups, self._rule)
 
     def _hook(self, layer: Layer) -> Any:
         def turn(gradient: Tensor) -> Tensor:
-            relevant = self._choices[self._row][layer].to(gradient.device)
-            return repartition(gradient, relevant, layer.groups, self._rule)
+            parts = zip(gradient.split(1), self._rows, strict=True)  # each sample is one target's
+            return torch.cat([self._turned(part, row, layer) for part, row in parts])
 
         def attach(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
             if output.requires_grad:
