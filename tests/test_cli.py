@@ -522,10 +522,27 @@ def test_a_folder_that_may_not_be_written_is_one_line(real_call):
 
 
 def test_methods_are_listed_with_a_summary(real_call):
-    code, out, _ = real_call("methods")
+    code, out, _ = real_call("methods", "--json")
+    rows = json.loads(out)
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(METHODS)
-    assert all(len(line.split()) > 3 for line in out.splitlines())
+    assert [row["name"] for row in rows] == list(METHODS)
+    assert all(len(row["summary"].split()) > 3 for row in rows)
+    gradient = rows[list(METHODS).index("input_x_gradient")]
+    assert (gradient["needs"], gradient["input_level"]) == ("gradients", True)
+    assert (gradient["forward_passes"], gradient["backward_passes"]) == (1, 1)
+    assert gradient["citation"] == METHODS["input_x_gradient"].citation
+
+
+def test_methods_are_a_table_with_needs_cost_and_citation(real_call):
+    code, out, _ = real_call("methods")
+    head, *lines = out.splitlines()
+    assert code == 0
+    assert head.split() == ["method", "needs", "input", "level", "forward", "backward", "citation"]
+    assert [line.split()[0] for line in lines] == list(METHODS)
+    flat = lines[list(METHODS).index("flat")]
+    assert flat.split(maxsplit=5) == ["flat", "nothing", "no", "0", "0", METHODS["flat"].citation]
+    columns = {line.index(one.citation) for line, one in zip(lines, METHODS.values(), strict=True)}
+    assert columns == {head.index("citation")}
 
 
 def test_the_version_is_printed(real_call):

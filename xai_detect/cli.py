@@ -21,7 +21,8 @@ from xai_detect.batch import (
     shown_path,
 )
 from xai_detect.errors import InputError, XaiDetectError
-from xai_detect.explainers.methods import METHODS, build_method
+from xai_detect.explainers import listing
+from xai_detect.explainers.methods import build_method
 from xai_detect.output import text
 from xai_detect.output.load import Run
 from xai_detect.output.run import open_run
@@ -214,9 +215,14 @@ def simulate(
     planted: Annotated[
         str | None, typer.Option(help="A world with a known cause: object, marker, context ...")
     ] = None,
+    variant: Annotated[
+        str, typer.Option(help="Planted only: plain, swapped (the other cause) or removed.")
+    ] = "plain",
     into: Annotated[
         Path | None, typer.Option(help="Folder of real scans to project one item each into.")
     ] = None,
+    split: Annotated[str, typer.Option(help="Name of the split.")] = "val",
+    image_format: Annotated[str, typer.Option("--format", help="jpg or png.")] = "jpg",
     raw: Annotated[bool, typer.Option("--raw", help="Also write 16-bit low/high pairs.")] = False,
     processes: Annotated[int, typer.Option(help="Worker processes.")] = 1,
 ) -> None:
@@ -226,7 +232,8 @@ def simulate(
     with options.bar("simulating", scans) as step:
         result = run_simulation(
             out, scans, seed, size, planted, into,
-            raw=raw, processes=processes, progress=lambda *_: step(),
+            variant=variant, split=split, image_format=image_format, raw=raw,
+            processes=processes, progress=lambda *_: step(),
         )  # fmt: skip
     print(f"{result.scans} scans, {result.items} items, {result.clean} clean: {result.annotations}")
 
@@ -248,11 +255,13 @@ app.command("explain")(explain_command.explain)
 
 
 @app.command("methods")
-def list_methods() -> None:
-    """List the explanation methods."""
-    for name, method in METHODS.items():
-        summary = (method.__doc__ or "").strip().splitlines()[0]
-        print(f"{name:24s} {summary}")
+def list_methods(as_json: options.AsJson = False) -> None:
+    """List the explanation methods: what each needs, costs per detection, and who wrote it."""
+    rows = listing.listed()
+    if as_json:
+        print(json.dumps([row._asdict() for row in rows], indent=1))
+    else:
+        print(listing.table(rows))
 
 
 @app.command()
