@@ -18,6 +18,7 @@ from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
 from xai_detect.boxes import Size
+from xai_detect.detectors.attention import Sampled, gathered, watched
 from xai_detect.detectors.protocol import Candidates, Patches, Raw
 from xai_detect.detectors.ultralytics_patches import run_locally
 from xai_detect.errors import InputError, TargetError
@@ -186,6 +187,22 @@ class UltralyticsDetector:
                     f"network has {len(output.candidates[0])}: use the frame of the same image"
                 )
         return Candidates(output.logits[:, rows], output.boxes[:, rows])
+
+    def sampled(
+        self, pixels: Float[Tensor, "1 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Sampled:
+        """Where the targets' queries looked; RT-DETR only."""
+        del frame
+        if not self._queries:
+            raise InputError(
+                f"attention needs queries that read features, which {self.provenance.name} does "
+                "not have; RT-DETR (rtdetr-l or rtdetr-x) does"
+            )
+        wanted = torch.tensor([target.candidate for target in targets], device=self.device)
+        kept, places = torch.unique(wanted, return_inverse=True)
+        with torch.no_grad(), watched(list(self._head.decoder.layers)) as seen:
+            self._forward(pixels, keep=kept)
+        return gathered(seen, places)
 
     def score(
         self, pixels: Float[Tensor, "b 3 i j"], target: Target, frame: Frame | None = None

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from xai_detect.errors import InputError, near
+from xai_detect.explainers.attention import Attention
 from xai_detect.explainers.baselines import (
     CentreGaussian,
     Edges,
@@ -41,6 +42,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
         "input_x_gradient": InputXGradient,
         "parchgrad": ParchGrad,
         "lrp": LRP,
+        "attention": Attention,
         "kernel_shap": KernelShap,
         "partition_shap": PartitionShap,
         "smoothgrad": SmoothGrad,
