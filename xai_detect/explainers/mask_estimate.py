@@ -105,9 +105,15 @@ class MaskEstimator:
         self._points = Raster(bank.grid, (side, side))
         self._scale = bank.keep * (1 - bank.keep)
 
-    def estimate(self, scores: Float[Tensor, "n k"]) -> Estimate:
-        """Maps and intervals from the scores of masks ``0`` to ``n``, one column per target."""
-        sums, spread = self._sums(scores)
+    def estimate(self, scores: Float[Tensor, "n k"], half: int | None = None) -> Estimate:
+        """Maps and intervals.
+
+        Args:
+            scores: Of masks ``0`` to ``n``, one column per target.
+            half: 0 or 1 takes every other unit of the masks, from the first or the second on; None
+                takes all.
+        """
+        sums, spread = self._sums(scores, half)
         maps = Raster(self._bank.grid, self._size).spread(sums)
         side = math.isqrt(spread.shape[1])
         widths = functional.interpolate(
@@ -231,12 +237,20 @@ def _penalties(
     Parameter", Technometrics 21, 1979.
     """
     scale = lengths.mean()
-    tried = scale * torch.logspace(-3, 4, 71, dtype=lengths.dtype)
+    steps = torch.linspace(-3, 4, 71, dtype=lengths.dtype)
+    tried = scale * 10**steps
     inverse = 1 / (lengths[:, None] + tried)  # (p, tried)
     explained = along.square().T @ (2 * inverse - lengths[:, None] * inverse.square())
     spare = count - 1 - (lengths[:, None] * inverse).sum(dim=0)
-    loss = (squares[:, None] - explained) / spare.square()
-    return tried[loss.masked_fill(spare <= 0, torch.inf).argmin(dim=1)]
+    loss = ((squares[:, None] - explained) / spare.square()).masked_fill(spare <= 0, torch.inf)
+    best = loss.argmin(dim=1).clamp(1, len(tried) - 2)[:, None]
+    low, middle, high = (loss.gather(1, best + step)[:, 0] for step in (-1, 0, 1))
+    # The lowest point of the parabola through three steps: rounding in the scores must not make
+    # the penalty jump from one step to the next.
+    bend = low - 2 * middle + high
+    shift = torch.where(bend > 0, (low - high) / (2 * bend.clamp(min=1e-300)), 0.0)
+    at = steps[best[:, 0]] + shift.nan_to_num(0.0).clamp(-1, 1) * (steps[1] - steps[0])
+    return scale * 10**at
 
 
 def _rank_correlation(one: Tensor, other: Tensor) -> float:
