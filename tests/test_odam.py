@@ -10,6 +10,7 @@ from toy import GAIN, ToyDetector, scene
 
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import PatchDetector
+from xai_detect.detectors.ultralytics import UltralyticsDetector
 from xai_detect.detectors.ultralytics_patches import run_locally
 from xai_detect.detectors.weights import quiet
 from xai_detect.errors import InputError
@@ -19,10 +20,12 @@ from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import undisturbed
 from xai_detect.images import load_image
 from xai_detect.inspection import detect
+from xai_detect.types import Provenance
 
 with quiet():
     from ultralytics.nn.modules.conv import Conv, RepConv
     from ultralytics.nn.modules.head import Detect, v10Detect
+    from ultralytics.nn.tasks import DetectionModel
 
 SIDES = ("side_l", "side_t", "side_r", "side_b")
 GRIDS = ((6, 9), (3, 5), (1, 2))
@@ -203,6 +206,28 @@ def test_heads_of_other_kinds_take_the_ordinary_way(odd):
     head = head_of("v8")
     head.cv3[1].insert(1, odd)
     assert run_locally(head, grids(head), [any_target()]) is None
+
+
+def test_heads_of_other_families_take_the_ordinary_way():
+    assert run_locally(nn.Identity(), grids(head_of("11")), [any_target()]) is None
+
+
+@pytest.mark.parametrize("end2end", [False, True])
+def test_patches_give_the_candidates_of_the_whole_network(end2end):
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = DetectionModel("yolo26n.yaml", nc=3, verbose=False).eval()
+    network.names, network.end2end = dict(enumerate("abc")), end2end
+    provenance = Provenance("untrained", "ultralytics", "", "photo", "64")
+    detector = UltralyticsDetector(network, provenance, imgsz=64)
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(1))
+    targets = [replace(any_target(), candidate=cell) for cell in (0, 27, 70, 83)]
+    layers = OpenLayers(detector, image, targets)
+    patches = detector.patches([one[None] for one in layers.activations], targets)
+    whole = detector.candidate(image[None], targets, detector.frame((64, 64)))
+    torch.testing.assert_close(patches.candidates.log_odds, whole.log_odds)
+    torch.testing.assert_close(patches.candidates.boxes, whole.boxes)
+    assert patches.levels == [0, 0, 1, 2]
 
 
 # Trained detectors.
