@@ -148,6 +148,14 @@ def test_expected_gradients_of_a_linear_toy_by_hand():
     assert map_.measured["backward_passes"] == 4
 
 
+def test_references_that_are_used_more_often_weigh_more():
+    detector, image = lopsided(), scene(("red", 2, 3))
+    method = ExpectedGradients(references="air, black", samples=3)
+    (map_,) = explain(method, detector, image, found(detector, image))
+    assert map_.measured["completeness_error"] == pytest.approx(0, abs=1e-5)
+    assert map_.measured["baseline_score"] not in {-16.0, -6.0, -11.0}
+
+
 @pytest.mark.parametrize("letterbox", [None, 96])
 def test_expected_gradients_match_the_slow_definition(letterbox):
     detector, image = ToyDetector(curved=True, letterbox=letterbox), scene(("blue", 1, 1))

@@ -119,7 +119,9 @@ class PartitionedProbe(Probe):
 
     def _hook(self, layer: Layer) -> Any:
         def turn(gradient: Tensor) -> Tensor:
-            parts = zip(gradient.split(1), self._rows, strict=True)  # each sample is one target's
+            parts = zip(
+                torch.split(gradient, 1), self._rows, strict=True
+            )  # each sample is one target's
             return torch.cat([self._turned(part, row, layer) for part, row in parts])
 
         def attach(_part: nn.Module, _inputs: Any, output: Tensor) -> None:

@@ -79,7 +79,7 @@ class Probe:
         self, points: Float[Tensor, "k 3 i j"]
     ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
         """Every target's gradient and score at its own point, several points in a batch."""
-        parts = torch.arange(len(points)).split(POINTS)
+        parts = torch.split(torch.arange(len(points)), POINTS)
         found = [self._paired(points[rows], rows) for rows in parts]
         return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
 
