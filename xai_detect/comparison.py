@@ -71,7 +71,7 @@ def compare(
     targets: Sequence[Target],
     variants: Mapping[str, Method[Any]],
     *,
-    foreground: Bool[Tensor, "h w"] | None = None,
+    foreground: Bool[Tensor, "i j"] | None = None,
     fill: str = "auto",
 ) -> Comparison:
     """Explain several targets with several settings, and ask again without fore- and background.

@@ -111,11 +111,7 @@ def _boxes(
     most = max(1, MOST_BOXES // len(asked)) if asked else MOST_BOXES
     if len(found) > most:
         options.notes.print(f"note: the best {most} of {len(found)} detections are shown")
-    return [
-        one if name is None else one.as_class(name)
-        for one in found[:most]
-        for name in (asked or [None])
-    ]
+    return [one.as_class(name) for one in found[:most] for name in asked or [one.name]]
 
 
 def _content(result: Comparison, image: Path, model: Detector, out: Path | None) -> dict[str, Any]:

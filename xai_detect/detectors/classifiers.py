@@ -75,6 +75,9 @@ class ClassifierLayout:
 class Normalise(nn.Module):
     """Each colour less a constant, over another."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, mean: Colour, std: Colour) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)

@@ -103,7 +103,7 @@ def _guard(name: str) -> Callable[..., None]:
 
     def watch(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
         if output.requires_grad:
-            output.register_hook(refused)
+            output.register_hook(refused)  # type: ignore[no-untyped-call]
 
     return watch
 

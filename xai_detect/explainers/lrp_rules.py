@@ -52,7 +52,7 @@ class _Pass(torch.autograd.Function):
         return answer.clone()
 
     @staticmethod
-    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, None]:
         return relevance.sum_to_size(ctx.shape), None
 
 
@@ -65,7 +65,7 @@ class _Share(torch.autograd.Function):
         return first + second
 
     @staticmethod
-    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, Tensor]:
         first, second = ctx.saved_tensors
         share = relevance / stabilised(first + second)
         return (share * first).sum_to_size(first.shape), (share * second).sum_to_size(second.shape)
@@ -80,9 +80,7 @@ class _Halves(torch.autograd.Function):
         return answer.clone()
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, relevance: Tensor
-    ) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor, Tensor, None]:
         first, second = (relevance.sum_to_size(shape) / 2 for shape in ctx.shapes)
         return first, second, None
 
@@ -97,7 +95,7 @@ class _Linear(torch.autograd.Function):
         return function(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:
         needed = ctx.needs_input_grad[1:]
         with torch.enable_grad():
             inputs = [one.detach().requires_grad_() for one in ctx.saved_tensors]

@@ -16,6 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import ScalarFormatter
 
 from xai_detect.comparison import REMOVALS, Comparison, Panel
 from xai_detect.output.files import write_bytes
@@ -142,9 +143,15 @@ def _scale(figure: Figure, axes: np.ndarray, limit: float) -> None:
     bar = figure.colorbar(
         ScalarMappable(Normalize(-limit, limit), _colours()),
         ax=axes[:, -1], shrink=min(1.0, 2.2 / len(axes)), aspect=16, fraction=0.08, pad=0.03,
-        extend="both",
+        extend="both", format=_short(),
     )  # fmt: skip
     bar.set_label("evidence per pixel: red for, blue against", color=QUIET, fontsize=8)
     bar.ax.tick_params(labelsize=7, colors=QUIET)
-    bar.formatter.set_powerlimits((-2, 3))
     bar.outline.set_visible(False)
+
+
+def _short() -> ScalarFormatter:
+    """Very small and very large numbers with one common power of ten."""
+    formatter = ScalarFormatter()
+    formatter.set_powerlimits((-2, 3))
+    return formatter
