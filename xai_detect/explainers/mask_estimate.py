@@ -143,7 +143,7 @@ class MaskEstimator:
             if fit is not None:
                 missed = part.scores - part.points @ fit.slopes
                 alone = missed / fit.left_over(part.points, min(self._bank.unit, 2))
-            for phase in part.phases.unique().tolist():
+            for phase in range(PHASES**2):
                 rows = part.phases == phase
                 sums[:, phase] += missed[rows].T @ part.cells[rows]
             spread.add(alone, part.points)
@@ -254,6 +254,6 @@ def _penalties(
 
 
 def _rank_correlation(one: Tensor, other: Tensor) -> float:
-    if one.unique().numel() < 2 or other.unique().numel() < 2:
+    if one.min() == one.max() or other.min() == other.max():
         return math.nan
     return float(spearmanr(one.numpy(), other.numpy()).statistic)
