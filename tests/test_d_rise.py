@@ -97,13 +97,13 @@ def test_intervals_hold_what_they_promise(design, estimator):
     inside = []
     for seed in range(60):
         bank = MaskBank(design, 4, seed=seed)
-        points = seen_at(bank, 300, [3, 6], [4, 1])
-        noise = torch.randn(300, generator=torch.Generator().manual_seed(seed))
+        points = seen_at(bank, 64, [3, 6], [4, 1])
+        noise = torch.randn(64, generator=torch.Generator().manual_seed(seed))
         scores = 0.4 * points[:, 0] - 0.2 * points[:, 1] + 0.2 * noise
         maps, widths = MaskEstimator(bank, (8, 8), estimator).estimate(scores[:, None])
         inside.append(((maps[0] - truth).abs() <= widths[0]).float().mean())
-    # An orthogonal block varies less than its pairs would by themselves: its interval is careful.
-    assert 0.91 <= float(torch.stack(inside).mean()) <= (1 if design == "orthogonal" else 0.98)
+    # So few masks for 16 cells: a fit's own residuals would look too small by themselves.
+    assert 0.92 <= float(torch.stack(inside).mean()) <= 0.97
 
 
 def test_intervals_of_sobol_come_from_whole_scramblings():
