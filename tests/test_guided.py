@@ -101,6 +101,15 @@ def test_every_form_of_an_activation_is_guided(call):
     assert gradient[1] > 0.5
 
 
+@pytest.mark.parametrize("call", [functional.relu, functional.silu, functional.hardswish])
+def test_no_activation_runs_in_place_while_guided(call):
+    values = torch.tensor([-0.5, 0.5])
+    with Guided():
+        output = call(values, inplace=True)
+    assert torch.equal(values, torch.tensor([-0.5, 0.5]))
+    torch.testing.assert_close(output, call(values))
+
+
 def test_nothing_is_guided_after_a_failure():
     values = torch.tensor([-0.5], requires_grad=True)
     with pytest.raises(RuntimeError), Guided():
