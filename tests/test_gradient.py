@@ -85,6 +85,15 @@ def test_growth_stops_at_max_steps():
     assert map_.measured["backward_passes"] <= 9
 
 
+def test_a_path_that_cannot_be_cut_asks_for_no_scores_in_between():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    method = IntegratedGradients(steps=6, max_steps=6)
+    (map_,) = explain(method, detector, image, [target])
+    assert (map_.measured["forward_passes"], map_.measured["backward_passes"]) == (8, 6)
+    assert method.expected_passes(1) == (8, 6)
+
+
 def test_targets_share_forward_passes_and_never_mix():
     detector, image = ToyDetector(), scene(("red", 0, 0), ("green", 4, 4), ("blue", 6, 1))
     targets = found(detector, image)

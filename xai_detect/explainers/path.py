@@ -235,8 +235,11 @@ class StraightPath:
         The piece that misses most is cut first, until no target misses more than ``tolerance``.
         """
         edges = [(step / steps) ** 2 for step in range(steps + 1)]
-        scores = [self.first, *(self._scores(edge) for edge in edges[1:-1]), self.last]
-        settled = tolerance / SETTLED if self.evaluations + steps + 2 <= max_steps else math.inf
+        cutting = self.evaluations + steps + 2 <= max_steps
+        settled = tolerance / SETTLED if cutting else math.inf
+        # The scores in between say which piece to cut next; nobody else asks.
+        inner = [self._scores(edge) if cutting else self.first for edge in edges[1:-1]]
+        scores = [self.first, *inner, self.last]
         sums = _Sums(self._change, self.last - self.first, settled)
         everyone = torch.arange(len(self.first))
         for piece in zip(edges, edges[1:], scores, scores[1:], strict=False):
