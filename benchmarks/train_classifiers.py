@@ -1,7 +1,7 @@
 """Train the two classifiers of the guides: ``python benchmarks/train_classifiers.py faces OUT``.
 
 ``faces``: a ResNet-18 answers mask, woman, old for drawn faces; in its training images nearly every
-mask is worn in a ward, and ``--tied 0.5`` trains the control without that tie. ``threats``: a
+mask is worn in a ward; ``--tied 0.5`` trains without that tie. ``threats``: a
 ResNet-50 calls crops of simulated X-ray scans dangerous or safe. Both start at random and take
 minutes on one core. Written to the folder OUT: the model, held-out images with masks of what should
 matter, and ``summary.json``.
@@ -42,9 +42,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("faces", "threats"))
     parser.add_argument("out", type=Path)
-    parser.add_argument("--images", type=int, default=2000, help="training images")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--tied", type=float, default=1.0, help="share of masks worn in a ward")
+    parser.add_argument("--images", type=int, default=3000, help="training images")
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--tied", type=float, default=0.97, help="share of masks worn in a ward")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
