@@ -97,6 +97,18 @@ def test_eigen_cam_of_a_flat_image_is_flat():
     assert not one_map("eigen_cam", detector, scene(), target).any()
 
 
+def test_eigen_cam_is_positive_where_activations_are_large(staged):
+    detector, _, target = staged
+    for seed in range(6):
+        image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(seed))
+        method = build_method("eigen_cam", layer="fine")
+        heatmap = one_map(method, detector, image, target)
+        with torch.no_grad():
+            energy = detector.module.fine(detector.module.stem(image[None])).square().sum(dim=1)
+        energy = stretched(energy[0] - energy.mean())
+        assert (heatmap * energy).sum() > 0
+
+
 def test_signs_are_kept():
     detector = ToyDetector(domain="xray")
     image = scene(("red", 2, 3))

@@ -228,6 +228,12 @@ def test_patches_give_the_candidates_of_the_whole_network(end2end):
     torch.testing.assert_close(patches.candidates.log_odds, whole.log_odds)
     torch.testing.assert_close(patches.candidates.boxes, whole.boxes)
     assert patches.levels == [0, 0, 1, 2]
+    local = list(layers.slopes("logit"))
+    layers._patches = lambda: None
+    for (one,), (other,) in zip(local, layers.slopes("logit"), strict=True):
+        pasted = torch.zeros_like(other.values)
+        one.beneath(pasted).copy_(one.values)
+        torch.testing.assert_close(pasted, other.values)
 
 
 # Trained detectors.
