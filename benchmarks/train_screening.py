@@ -28,7 +28,7 @@ RECIPE = (
     "benchmarks/train_screening.py: bags of xai_detect.xray.scenes made while training (2 to 5 "
     "dangerous items in most), first at 224 then at 320 pixels, scale 0.85 to 1.35, all colour "
     "tables, half through JPEG, flips and turns; square scans, no padding; start from "
-    "random weights"
+    "random weights; then --go-on at 320 pixels with a lower rate"
 )
 
 
@@ -81,6 +81,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--go-on", action="store_true", help="from the packed weights, full size")
     parser.add_argument("--log", type=str, default=None)
     parser.add_argument("--draft", type=Path, default=None, help="weights so far, now and then")
     options = parser.parse_args()
@@ -88,7 +90,7 @@ def main() -> None:
     layout = training.architecture(len(CLASSES), 0.33, 0.25, 768)
     plan = training.Plan(
         options.steps, seed=options.seed, threads=options.threads, minutes=options.minutes,
-        pool=1000, refresh=2, rate=2e-3, small=224,
+        pool=1000, refresh=2, rate=options.rate, small=None if options.go_on else 224,
     )  # fmt: skip
     bags = screening.held_out(40, HELD_OUT - 100_000)
 
@@ -97,7 +99,10 @@ def main() -> None:
         if options.draft is not None:
             shipping.pack(model, options.draft, {"classes": list(CLASSES)})
 
-    model = training.train(training.network(layout, options.seed), picture, plan, check, every=250)
+    start = training.network(layout, options.seed)
+    if options.go_on:
+        start = shipping.rebuilt("screening")
+    model = training.train(start, picture, plan, check, every=250)
     measured = screening.figures(model, screening.held_out(500, HELD_OUT), SIZE)
     training.log.info("held out: %s", measured)
     write(model, layout, options.seed, measured | {"scans": 500})

@@ -21,6 +21,7 @@ from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad_statistics import load_statistics
 from xai_detect.output import files
 from xai_detect.output.load import load_run
+from xai_detect.xray.simulate import simulate
 
 
 def write(path, *squares):
@@ -572,20 +573,29 @@ def test_the_doctor_is_silent_on_stderr_in_a_process_of_its_own():
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_demo_shows_one_honest_detector_and_one_that_is_not(tmp_path, real_call, monkeypatch):
+def test_the_demo_shows_what_is_right_and_what_is_not(tmp_path, real_call, monkeypatch):
+    every = demo._images
+    monkeypatch.setattr(demo, "_images", lambda folder: every(folder)[:1])
     monkeypatch.setattr(demo, "SCANS", 1)
     code, out, _ = real_call("demo", "--out", tmp_path / "shown")
     assert code == 0
-    honest, other = out.split("planted/marker")
-    assert "1 TRUSTED, 0 UNCERTAIN, 0 UNTRUSTED" in honest
-    assert "0 TRUSTED, 0 UNCERTAIN, 1 UNTRUSTED" in other
-    for part in demo.PARTS:
-        assert (tmp_path / "shown" / part.world / "report.html").is_file()
+    screening, marked = out.split("planted/marker")
+    assert "against the annotations: " in screening
+    assert "0 TRUSTED, 0 UNCERTAIN, 1 UNTRUSTED" in marked
+    for name in ("screening", "marker"):
+        assert (tmp_path / "shown" / name / "report.html").is_file()
+
+
+def test_the_demo_says_so_if_its_scans_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo, "__file__", str(tmp_path / "package" / "demo.py"))
+    with pytest.raises(InputError, match="sample set is missing: expected it at"):
+        demo.sample_set()
 
 
 def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
     assert load_detector("planted/object").provenance.domain == "xray"
-    source = demo.scans_of(demo.PARTS[0], tmp_path)[0]
+    simulate(tmp_path / "scans_of_it", 1, 2, 192, "object")
+    source = next((tmp_path / "scans_of_it" / "images" / "val").iterdir())
     words = ("--setting", "steps=2", "--setting", "max_steps=2", "--json")
     code, out, _ = real_call("inspect", source, "--model", "planted/object", *words)
     assert code == 0

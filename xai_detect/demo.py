@@ -1,44 +1,83 @@
-"""What ``xai-detect demo`` shows: two detectors that ship, one honest and one not.
+"""What ``xai-detect demo`` shows: two detectors that ship, on simulated X-ray scans.
 
-Both find the same kind of item in simulated scans, and both name its class right every time. One
-looks at the item; the other decides by a small mark elsewhere in the bag. A score cannot tell them
-apart; the verdict can.
+First the screening model on the sample set, held against its annotations: right alarms, wrong ones
+and what it missed. Then a detector that names the class of an item right every time, but decides by
+a small mark elsewhere in the bag: a score cannot tell; the verdict can.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
+from xai_detect.errors import InputError
 from xai_detect.images import SUFFIXES
 from xai_detect.xray.simulate import simulate
 
-SCANS, SEED, SIDE = 8, 2, 192
-"""Scans per detector, their seed and side in pixels; no model has seen this seed in training."""
+SCANS, SEED, SIDE = 6, 2, 192
+"""Scans of the second part, their seed and side in pixels; the model has not seen this seed."""
 
 
 class Part(NamedTuple):
     """One half of the demonstration.
 
     Attributes:
+        name: What its run folder is called.
         model: Name in ``weights/manifest.toml``.
-        world: The planted world whose scans it inspects.
-        words: What is known about it.
+        words: What is known about the model.
+        sources: The scans.
+        truth: Their annotations; None if they are not compared.
     """
 
+    name: str
     model: str
-    world: str
     words: str
+    sources: tuple[Path, ...]
+    truth: Path | None
 
 
-PARTS = (
-    Part("planted/object", "object", "a detector that looks at the item"),
-    Part("planted/marker", "marker", "a detector that decides by a mark elsewhere in the bag"),
-)
+def parts(out: Path) -> tuple[Part, Part]:
+    """Both halves; scans that do not ship are simulated beside the run folders.
+
+    Args:
+        out: Folder of the demonstration.
+
+    Raises:
+        InputError: If the sample set is missing.
+    """
+    sample = sample_set()
+    marked = out / "marker_scans"
+    if not (marked / "annotations").is_dir():
+        simulate(marked, SCANS, SEED, SIDE, "marker")
+    return (
+        Part(
+            "screening",
+            "screening",
+            "the screening model on the sample set",
+            _images(sample / "images" / "val"),
+            sample / "annotations" / "instances_val.json",
+        ),
+        Part(
+            "marker",
+            "planted/marker",
+            "a detector that decides by a mark elsewhere in the bag",
+            _images(marked / "images" / "val"),
+            None,
+        ),
+    )
 
 
-def scans_of(part: Part, out: Path) -> list[Path]:
-    """The scans of one half, simulated beside its run folder where they are not there yet."""
-    folder = out / f"{part.world}_scans"
-    images = folder / "images" / "val"
-    if not (folder / "annotations").is_dir():
-        simulate(folder, SCANS, SEED, SIDE, part.world)
-    return sorted(one for one in images.iterdir() if one.suffix.lower() in SUFFIXES)
+def sample_set() -> Path:
+    """The sample set that came with this package.
+
+    Raises:
+        InputError: If it is not there.
+    """
+    installed = Path(__file__).parent / "_screening_sample"
+    checkout = Path(__file__).parents[1] / "datasets" / "screening_sample"
+    for folder in (installed, checkout):
+        if folder.is_dir():
+            return folder
+    raise InputError(f"the sample set is missing: expected it at {checkout}; reinstall xai-detect")
+
+
+def _images(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES))
