@@ -160,11 +160,13 @@ def test_the_threshold_changes_the_operating_point_and_not_ap(toys):
     assert high["iou_mean"] is None
 
 
-def test_a_sealed_detector_is_evaluated_without_explanations(toys):
+def test_a_sealed_detector_is_evaluated_with_a_method_that_needs_no_gradients(toys):
     sealed = SealedToy(ToyDetector())
     assert evaluate(sealed, toys, explain=False).total.right == 3
-    with pytest.raises(InputError, match="--no-explain"):
+    with pytest.raises(InputError, match="toy is a black box; methods that work with it: "):
         evaluate(sealed, toys)
+    judged = evaluate(sealed, toys, method="occlusion").verdicts
+    assert judged is not None
 
 
 def test_progress_is_told_after_each_image(toys):

@@ -111,13 +111,6 @@ def test_slic_follows_the_edges_that_a_grid_ignores():
     assert mixed["slic"] < 0.25 * mixed["grid"]
 
 
-def test_a_missing_scikit_image_is_named_with_the_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage.segmentation", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'xai-detect\[segments\]'"):
-        cut(torch.rand(3, 40, 40), 16, "slic")
-    assert cut(torch.rand(3, 40, 40), 16, "grid").max() == 15
-
-
 # Coalitions
 
 

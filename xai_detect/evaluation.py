@@ -14,8 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from xai_detect.data.records import Dataset, Scan
-from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import ExplainError, InputError
+from xai_detect.explainers.explain import require
+from xai_detect.explainers.methods import build_method
 from xai_detect.images import load_image
 from xai_detect.inspection import inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
@@ -142,15 +144,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
-    if not isinstance(detector, WhiteBoxDetector):
-        raise InputError(
-            f"{detector.provenance.name} shows no gradients, so its detections cannot be "
-            "explained here; ask for the detection figures alone (--no-explain)"
-        )
-    white_box = detector
+    require(build_method(method), detector)
 
     def judge(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
-        return inspect(white_box, image, method=method, confidence=confidence, source=name)
+        return inspect(detector, image, method=method, confidence=confidence, source=name)
 
     return judge
 

@@ -37,7 +37,7 @@ def explain(
     """
     if isinstance(method, str):
         method = build_method(method)
-    _require(method, detector)
+    require(method, detector)
     if not targets:
         return []
     start = time.perf_counter()
@@ -50,7 +50,12 @@ def explain(
     ]
 
 
-def _require(method: Method[Any], detector: Detector) -> None:
+def require(method: Method[Any], detector: Detector) -> None:
+    """Check that a detector shows what a method needs.
+
+    Raises:
+        InputError: If it does not; the message names the methods that would work.
+    """
     white = isinstance(detector, WhiteBoxDetector)
     if method.needs in (Needs.GRADIENTS, Needs.ATTENTION) and not white:
         able = [name for name, one in METHODS.items() if one.needs in (Needs.SCORES, Needs.NOTHING)]

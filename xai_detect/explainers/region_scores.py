@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional
 
 from xai_detect import fills
 from xai_detect.boxes import Size
-from xai_detect.errors import MissingExtraError
 from xai_detect.explainers.survival import Survival
 from xai_detect.frame import Frame
 
@@ -33,16 +33,7 @@ def superpixels(content: Float[Tensor, "3 i j"], count: int, seed: int = 0) -> I
 
     Achanta et al., "SLIC Superpixels Compared to State-of-the-Art Superpixel Methods", PAMI 2012,
     in the form that adapts its compactness.
-
-    Raises:
-        MissingExtraError: If scikit-image is not installed.
     """
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise MissingExtraError(
-            "superpixels need scikit-image: pip install 'xai-detect[segments]'"
-        ) from error
     found = slic(
         content.permute(1, 2, 0).numpy(),
         n_segments=count,

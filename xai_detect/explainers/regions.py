@@ -3,10 +3,11 @@
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from skimage.segmentation import slic
 from torch import Tensor
 
 from xai_detect.boxes import Size
-from xai_detect.errors import InputError, MissingExtraError
+from xai_detect.errors import InputError
 
 SEGMENTS = ("slic", "grid")
 
@@ -29,7 +30,6 @@ def cut(image: Float[Tensor, "3 h w"], regions: int, segments: str) -> Int[Tenso
 
     Raises:
         InputError: If there is no such way to cut.
-        MissingExtraError: If ``slic`` is asked for and scikit-image is not installed.
     """
     size = (image.shape[1], image.shape[2])
     match segments:
@@ -63,13 +63,6 @@ def _shape(size: Size, regions: int) -> tuple[int, int]:
 
 
 def _slic(image: Tensor, regions: int) -> Tensor:
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise MissingExtraError(
-            "segments 'slic' needs scikit-image: pip install 'xai-detect[segments]', "
-            "or use segments='grid'"
-        ) from error
     array = image.permute(1, 2, 0).double().numpy()
     found = slic(
         array, regions, compactness=COMPACTNESS, sigma=SIGMA, start_label=0, channel_axis=2
