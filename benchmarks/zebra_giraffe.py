@@ -5,7 +5,8 @@
 Takes detections of zebras and giraffes that are right (IoU >= 0.5 with the truth, confidence
 >= 0.5), at most one per image, asks each for its own class and for the other one, and counts the
 verdicts. Writes ``benchmarks/results/zebra_giraffe.md`` and ``.json``; figures go to the folder
-given, because the photographs have licences of their own.
+given, because the photographs have licences of their own. ``docs/images/zebra_giraffe.png`` shows the
+first zebra's evidence and box without the photograph.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -27,10 +29,12 @@ from xai_detect.images import load_image
 from xai_detect.inspection import inspect
 from xai_detect.measures.matching import match
 from xai_detect.measures.statistics import wilson
+from xai_detect.output import contours
 from xai_detect.output.render import view
 from xai_detect.types import Inspection, Level
 
 RESULTS = Path(__file__).parent / "results"
+SHAPES = Path(__file__).parents[1] / "docs" / "images" / "zebra_giraffe.png"
 PAIR = ("zebra", "giraffe")
 
 
@@ -85,6 +89,29 @@ def figure(own: Inspection, other: Inspection, row: int) -> np.ndarray:
     return np.concatenate(padded)
 
 
+def without_photograph(own: Inspection, other: Inspection, row: int, path: Path) -> None:
+    """Draw the evidence for both classes in one box, and nothing of the image itself.
+
+    Both maps are smoothed as in the report and share one scale: the share of the own class's
+    positive evidence per pixel, as a multiple of an even spread.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
+    for axis, one in zip(axes, (own, other), strict=True):
+        density = contours.smoothed(contours.positive(one.explanations[row].heatmap))
+        shown = axis.imshow(density * density.size, cmap="Greys", vmin=0, vmax=25)
+        x1, y1, x2, y2 = one.targets[row].box
+        axis.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, ec="#a83e00"))
+        name, verdict = one.targets[row].name, one.verdicts[row]
+        score = one.evidence[row]["score"]
+        axis.set_title(f"Why {name}?  score {score:.2f}: {verdict.level}", loc="left")
+        axis.set(xticks=[], yticks=[])
+    bar = figure.colorbar(shown, ax=axes, shrink=0.8)
+    bar.set_label("evidence per pixel, 1 = spread evenly")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
 def run(weights: Path, data: Path, figures: Path, most: int) -> list[dict[str, Any]]:
     """Both questions for up to ``most`` boxes of each class."""
     detector = load_detector(weights)
@@ -105,6 +132,8 @@ def run(weights: Path, data: Path, figures: Path, most: int) -> list[dict[str, A
                 if name == PAIR[1]:
                     own, other = other, own
                 picture = figure(own, other, row)
+                if not any(one["class"] == name for one in rows) and name == PAIR[0]:
+                    without_photograph(own, other, row, SHAPES)
                 path = figures / f"{name}_{Path(scan.name).stem}.png"
                 cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
                 rows.append(answers)
