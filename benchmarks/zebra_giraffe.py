@@ -5,8 +5,8 @@
 Takes detections of zebras and giraffes that are right (IoU >= 0.5 with the truth, confidence
 >= 0.5), at most one per image, asks each for its own class and for the other one, and counts the
 verdicts. Writes ``benchmarks/results/zebra_giraffe.md`` and ``.json``; figures go to the folder
-given, because the photographs have licences of their own. ``docs/images/zebra_giraffe.png`` shows the
-first zebra's evidence and box without the photograph.
+given, because the photographs have licences of their own. ``docs/images/zebra_giraffe.png``
+shows the first zebra's evidence and box without the photograph.
 """
 
 import argparse
