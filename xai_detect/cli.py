@@ -61,6 +61,7 @@ def inspect(
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
     device: options.Device = "cpu",
+    engine: options.EngineName = "eager",
     domain: options.Domain = None,
     policy: Annotated[Path | None, typer.Option(help="Limits and sentences, TOML.")] = None,
     truth: Annotated[
@@ -76,11 +77,11 @@ def inspect(
     sources = find_sources(source)
     chosen = build_method(method, **options.settings(setting))
     rules = read_policy(policy) if policy else DEFAULT_POLICY
-    detector = options.load(model, domain, device, imgsz, iou)
+    detector = options.load(model, domain, device, imgsz, iou, engine)
     if as_class is not None:
         label_of(as_class, detector.class_names)
     known = None if truth is None else options.ground_truth(truth, detector.class_names)
-    header = options.header(detector, chosen, conf, iou, as_class, rules, truth)
+    header = options.header(detector, chosen, conf, iou, as_class, rules, truth, engine)
     run = open_run(out, header, command=options.command())
     left = [one for one in sources if str(one) not in run.done]
     if len(left) < len(sources):
@@ -127,6 +128,7 @@ def evaluate(
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
     device: options.Device = "cpu",
+    engine: options.EngineName = "eager",
     domain: options.Domain = None,
     plots: Annotated[Path | None, typer.Option(help="Folder for plots.")] = None,
     out: Annotated[
@@ -141,10 +143,10 @@ def evaluate(
 
     chosen = build_method(method, **options.settings(setting))
     dataset = read_dataset(data, images=images, split=split)
-    detector = options.load(model, domain, device, imgsz, iou)
+    detector = options.load(model, domain, device, imgsz, iou, engine)
     run, inspector = None, options.inspector(detector, chosen, conf)
     if explain and out is not None:
-        header = options.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data)
+        header = options.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data, engine)
         run = open_run(out, header, command=options.command())
         inspector = remembered(run, inspector)
     if explain:

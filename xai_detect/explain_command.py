@@ -54,6 +54,7 @@ def explain(
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
     device: options.Device = "cpu",
+    engine: options.EngineName = "eager",
     domain: options.Domain = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -64,10 +65,10 @@ def explain(
     pixels = load_image(image)
     mask = None if foreground is None else load_image(foreground).amax(dim=0) > 0.5
     if classifier or is_classifier(model):
-        found: Detector = load_classifier(model, domain=domain, device=device)
+        found: Detector = load_classifier(model, domain=domain, device=device, engine=engine)
         targets = _labels(found, pixels, asked)
     else:
-        found = options.load(model, domain, device, imgsz, iou)
+        found = options.load(model, domain, device, imgsz, iou, engine)
         targets = _boxes(found, pixels, asked, conf)
     result = compare(found, pixels, targets, methods, foreground=mask, fill=fill)
     if out is not None:

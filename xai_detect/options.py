@@ -56,14 +56,24 @@ Side = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:0 ...")]
 Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="How to run: eager, bf16, compiled or compiled_bf16.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
-def load(model: str, domain: str | None, device: str, imgsz: int | None, iou: float) -> Any:
+def load(
+    model: str,
+    domain: str | None,
+    device: str,
+    imgsz: int | None,
+    iou: float,
+    engine: str = "eager",
+) -> Any:
     """The detector the options ask for."""
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"--domain is {domain!r}; choose from {', '.join(DOMAINS)}")
-    return load_detector(model, domain=domain, device=device, imgsz=imgsz, iou=iou)
+    return load_detector(model, domain=domain, device=device, imgsz=imgsz, iou=iou, engine=engine)
 
 
 def ground_truth(path: Path, class_names: tuple[str, ...]) -> GroundTruth:
@@ -93,9 +103,12 @@ def header(
     truth: Path | None = None,
 ) -> Header:
     """What all images of this run will have in common."""
+    engine: str = "eager",
     compared = {} if truth is None else {"truth": str(truth.resolve())}
     return Header(
         provenance=detector.provenance,
+    if engine != "eager":
+        compared["engine"] = engine
         class_names=detector.class_names,
         method=method.name,
         settings=settings_of(method),

@@ -19,6 +19,7 @@ from torch import nn
 
 from xai_detect.boxes import Size
 from xai_detect.detectors.classifiers import ClassifierLayout, Colour, ImageClassifier
+from xai_detect.detectors.engine import checked_engine
 from xai_detect.detectors.load import chosen_device
 from xai_detect.detectors.pickles import inspect_pickles
 from xai_detect.detectors.weights import (
@@ -141,6 +142,7 @@ def load_classifier(
     multi_label: bool = False,
     domain: str | None = None,
     device: str = "cpu",
+    engine: str = "eager",
 ) -> ImageClassifier:
     """Load an image classifier as a white box whose only candidate is the whole image.
 
@@ -156,21 +158,23 @@ def load_classifier(
         multi_label: For a table of weights: each class on its own.
         domain: ``photo`` or ``xray``; None takes the file's own, else ``photo``.
         device: Where to run, in torch's words or as the number of a GPU.
+        engine: How to run: ``eager``, ``bf16``, ``compiled`` or ``compiled_bf16``.
 
     Raises:
         InputError: If an argument makes no sense.
         WeightsError: If there is no such classifier, or its file is damaged or refused.
     """
     path, where = Path(name), chosen_device(device)
+    checked_engine(engine)
     if str(name).startswith("torchvision/") and not path.is_file():
-        return _published(str(name).removeprefix("torchvision/"), domain or "photo", where)
+        return _published(str(name).removeprefix("torchvision/"), domain or "photo", where, engine)
     if not path.is_file():
         raise WeightsError(
             f"there is no classifier {str(name)!r}; expected a .safetensors, .pt or .pth file, or "
             "torchvision/<model>"
         )
     if path.suffix.lower() == ".pt" and architecture is None:
-        return _ultralytics(path, domain or "photo", where)
+        return _ultralytics(path, domain or "photo", where, engine)
     if is_classifier(path):
         layout = _described(path, domain)
     elif architecture is None or classes is None:
@@ -184,7 +188,7 @@ def load_classifier(
         )  # fmt: skip
     network = _filled(layout, path)
     return ImageClassifier(
-        network, layout, _provenance(path.name, digest(path), layout), device=where
+        network, layout, _provenance(path.name, digest(path), layout), device=where, engine=engine
     )
 
 
@@ -296,7 +300,7 @@ def _colour(text: str) -> Colour:
     return red, green, blue
 
 
-def _published(model: str, domain: str, device: torch.device) -> ImageClassifier:
+def _published(model: str, domain: str, device: torch.device, engine: str) -> ImageClassifier:
     from torchvision import models
 
     from xai_detect.detectors import download
@@ -312,7 +316,7 @@ def _published(model: str, domain: str, device: torch.device) -> ImageClassifier
     )  # fmt: skip
     network = _filled(layout, file)
     provenance = _provenance(f"torchvision/{model}", digest(file), layout)
-    return ImageClassifier(network, layout, provenance, device=device)
+    return ImageClassifier(network, layout, provenance, device=device, engine=engine)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -322,7 +326,7 @@ def _distinct(names: list[str]) -> list[str]:
     ]
 
 
-def _ultralytics(path: Path, domain: str, device: torch.device) -> ImageClassifier:
+def _ultralytics(path: Path, domain: str, device: torch.device, engine: str) -> ImageClassifier:
     network, side = load_network(path)
     layers: Any = getattr(network, "model", None)
     head = type(layers[-1]).__name__ if isinstance(layers, nn.Sequential) and layers else None
@@ -338,4 +342,4 @@ def _ultralytics(path: Path, domain: str, device: torch.device) -> ImageClassifi
         (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False, domain,
     )  # fmt: skip
     provenance = Provenance(path.name, "ultralytics", digest(path), domain, str(side))
-    return ImageClassifier(ready, layout, provenance, device=device)
+    return ImageClassifier(ready, layout, provenance, device=device, engine=engine)

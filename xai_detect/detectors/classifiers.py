@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.boxes import Size
+from xai_detect.detectors.engine import Engine
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.errors import InputError, TargetError
 from xai_detect.fills import DOMAINS
@@ -121,6 +122,7 @@ class ImageClassifier:
         provenance: Provenance,
         *,
         device: torch.device | str = "cpu",
+        engine: str = "eager",
     ) -> None:
         """Wrap a network in evaluation mode.
 
@@ -129,13 +131,16 @@ class ImageClassifier:
             layout: Its classes, input size and colours.
             provenance: Where the weights come from.
             device: Where to run.
+            engine: How to run: one of ``ENGINES``.
 
         Raises:
-            InputError: If the network does not answer one logit per class.
+            InputError: If the network does not answer one logit per class, or the engine cannot be
+                used.
         """
         self.device = torch.device(device)
         self.module: nn.Module = ClassifierNetwork(network, layout.mean, layout.std)
         self.module.to(self.device).eval()
+        self._engine = Engine(engine, self.module, self.module, self.device)
         self.layout = layout
         self.provenance = provenance
         self.class_names: tuple[str, ...] = layout.classes
@@ -178,7 +183,7 @@ class ImageClassifier:
         """The classes above ``confidence``, best first; each box is the whole image."""
         if not 0 <= confidence <= 1:
             raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
-        answers = self._probabilities(self.module(pixels.to(self.device))).cpu()
+        answers = self._probabilities(self._logits(pixels)).cpu()
         return [self._select(one, frame, confidence) for one in answers]
 
     def _select(
@@ -201,7 +206,7 @@ class ImageClassifier:
     @torch.no_grad()
     def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
         """One prediction per image: every class's probability."""
-        probabilities = self._probabilities(self.module(pixels.to(self.device)))
+        probabilities = self._probabilities(self._logits(pixels))
         return Raw(self._whole(pixels)[:, None, None], probabilities[:, None])
 
     def candidate(
@@ -219,7 +224,7 @@ class ImageClassifier:
                     f"class {target.label} does not exist; this network has "
                     f"{len(self.class_names)} classes"
                 )
-        logits = self.module(pixels.to(self.device))
+        logits = self._logits(pixels).to(pixels.device)
         log_odds = logits if self.layout.multi_label else _against_the_rest(logits)
         # Tied to the graph, so that asking for a side's gradient gives 0 and no error.
         boxes = self._whole(pixels).to(logits) + 0 * logits[:, :1]
@@ -234,6 +239,12 @@ class ImageClassifier:
         """Log-odds of the target's class, differentiable in ``pixels``."""
         frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
+
+    def _logits(self, pixels: Tensor) -> Float[Tensor, "b c"]:
+        pixels = pixels.to(self.device)
+        run: Any = self.module if self._engine.plain else self._engine
+        logits: Tensor = run(pixels)
+        return logits
 
     def _probabilities(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         return logits.sigmoid() if self.layout.multi_label else logits.softmax(dim=1)

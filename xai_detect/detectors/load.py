@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from xai_detect.detectors import download, manifest
+from xai_detect.detectors.engine import checked_engine, only_eager
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.detectors.weights import Checkpoint, load_checkpoint, quiet
 from xai_detect.errors import InputError, WeightsError
@@ -31,6 +32,7 @@ def load_detector(
     device: str = "cpu",
     imgsz: int | None = None,
     iou: float = 0.7,
+    engine: str = "eager",
 ) -> Detector:
     """Load a detector.
 
@@ -46,16 +48,20 @@ def load_detector(
         imgsz: Longest side of the input in pixels; None takes the size it was trained with.
         iou: Boxes of one class that overlap more are suppressed; torchvision's networks keep the
             limit they were built with.
+        engine: How to run: ``eager``, ``bf16``, ``compiled`` or ``compiled_bf16``; faster, and a
+            little less exact. For ultralytics' networks other than RT-DETR.
 
     Raises:
-        InputError: If the domain, device or size makes no sense.
+        InputError: If the domain, device, engine or size makes no sense.
         MissingExtraError: If the file needs a package that is not installed.
         WeightsError: If there is no such detector, or its file is damaged or refused.
     """
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"there is no domain {domain!r}; choose from {', '.join(DOMAINS)}")
     where, path, text = chosen_device(device), Path(name), str(name)
+    checked_engine(engine)
     if path.is_file() and path.suffix.lower() == ".onnx":
+        only_eager(engine, "an ONNX file, which brings its own runtime,")
         with quiet():
             from xai_detect.detectors.onnx import load_onnx
 
@@ -67,6 +73,7 @@ def load_detector(
     elif text.startswith("torchvision/"):
         from xai_detect.detectors.torchvision_load import load_torchvision
 
+        only_eager(engine, "a torchvision network, which suppresses boxes while it runs,")
         model = text.removeprefix("torchvision/")
         return load_torchvision(model, domain or "photo", where, imgsz)
     else:
@@ -75,7 +82,7 @@ def load_detector(
     shown = entry.name if entry else path.name
     fill = entry.letterbox if entry else GREY
     known = entry.domain if entry else "photo"
-    return _ultralytics(checkpoint, shown, domain or known, fill, where, imgsz, iou)
+    return _ultralytics(checkpoint, shown, domain or known, fill, where, imgsz, iou, engine)
 
 
 def _described(path: Path) -> manifest.Entry | None:
@@ -96,14 +103,16 @@ def _ultralytics(
     device: torch.device,
     imgsz: int | None,
     iou: float,
+    engine: str,
 ) -> WhiteBoxDetector:
     with quiet():
         from xai_detect.detectors.ultralytics import UltralyticsDetector
     side = checkpoint.side if imgsz is None else imgsz
     provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, str(side))
     return UltralyticsDetector(
-        checkpoint.network, provenance, imgsz=side, fill=fill / 255, iou=iou, device=device
-    )
+        checkpoint.network, provenance, imgsz=side, fill=fill / 255, iou=iou, device=device,
+        engine=engine,
+    )  # fmt: skip
 
 
 def _published(name: str) -> Path:

@@ -183,7 +183,9 @@ class TorchvisionDetector:
         first, items = self._background(parts), range(len(pixels))
         log_odds = [self._open.log_odds(parts, item, rows)[:, first:] for item in items]
         boxes = [self._boxes(parts, item, rows, labels) for item in items]
-        return Candidates(torch.stack(log_odds), torch.stack(boxes))
+        return Candidates(
+            torch.stack(log_odds).to(pixels.device), torch.stack(boxes).to(pixels.device)
+        )
 
     def score(
         self, pixels: Float[Tensor, "b 3 i j"], target: Target, frame: Frame | None = None

@@ -19,7 +19,9 @@ from ultralytics.utils.ops import xywh2xyxy
 
 from xai_detect.boxes import Size
 from xai_detect.detectors.attention import Sampled, gathered, watched
+from xai_detect.detectors.engine import Engine, only_eager
 from xai_detect.detectors.protocol import Candidates, Patches, Raw
+from xai_detect.detectors.ultralytics_bare import BareNetwork, grid
 from xai_detect.detectors.ultralytics_patches import run_locally
 from xai_detect.errors import InputError, TargetError
 from xai_detect.frame import Frame
@@ -65,6 +67,7 @@ class UltralyticsDetector:
         fill: float = GREY,
         iou: float = 0.7,
         device: torch.device | str = "cpu",
+        engine: str = "eager",
     ) -> None:
         """Wrap a network in evaluation mode.
 
@@ -75,9 +78,10 @@ class UltralyticsDetector:
             fill: Value of the letterbox padding in [0, 1].
             iou: Boxes of one class that overlap more are suppressed; end-to-end heads ignore it.
             device: Where to run.
+            engine: How to run: one of ``ENGINES``; RT-DETR runs as it is.
 
         Raises:
-            InputError: If a size or limit makes no sense.
+            InputError: If a size or limit makes no sense, or the engine cannot be used.
         """
         if not 1 <= imgsz <= 8192:
             raise InputError(f"imgsz is {imgsz}; expected a side between 1 and 8192 pixels")
@@ -94,7 +98,9 @@ class UltralyticsDetector:
         self._head: Any = network.model[-1]
         self._queries = isinstance(self._head, RTDETRDecoder)
         if self._queries:
+            only_eager(engine, "RT-DETR, which chooses its queries by rank,")
             _fold_projections(self._head)
+        self._engine = Engine(engine, self.module, BareNetwork(network), self.device)
         self.feature_layers: tuple[str, ...] = _entering(self._head)
         self._stride = max(int(network.stride.max()), 32)
         self._side = -(-imgsz // self._stride) * self._stride
@@ -186,7 +192,9 @@ class UltralyticsDetector:
                     f"candidate {int(wanted.max())} does not exist; at this input size the "
                     f"network has {len(output.candidates[0])}: use the frame of the same image"
                 )
-        return Candidates(output.logits[:, rows], output.boxes[:, rows])
+        return Candidates(
+            output.logits[:, rows].to(pixels.device), output.boxes[:, rows].to(pixels.device)
+        )
 
     def sampled(
         self, pixels: Float[Tensor, "1 3 i j"], targets: Sequence[Target], frame: Frame
@@ -227,13 +235,19 @@ class UltralyticsDetector:
         return self._query_forward(pixels, keep) if self._queries else self._dense_forward(pixels)
 
     def _dense_forward(self, pixels: Tensor) -> _Output:
-        _, raw = self.module(pixels)
-        if "one2one" in raw:
-            raw = raw["one2one" if self._head.end2end else "one2many"]
-        boxes = self._decoded(raw["boxes"], self._head.anchors, self._head.strides)
-        logits = raw["scores"].transpose(1, 2)
-        cells = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
-        return _Output(logits, boxes, cells)
+        if self._engine.plain:
+            _, raw = self.module(pixels)
+            if "one2one" in raw:
+                raw = raw["one2one" if self._head.end2end else "one2many"]
+            sides, scores = raw["boxes"], raw["scores"]
+            cells = self._head.anchors, self._head.strides
+        else:
+            sides, scores = self._engine(pixels)
+            cells = grid(self._head, pixels)
+        boxes = self._decoded(sides, *cells)
+        logits = scores.transpose(1, 2)
+        names = torch.arange(logits.shape[1], device=logits.device).expand(len(logits), -1)
+        return _Output(logits, boxes, names)
 
     def _decoded(self, sides: Tensor, anchors: Tensor, strides: Tensor) -> Tensor:
         """Boxes ``(b, a, 4)``, as corners in input pixels."""
