@@ -17,11 +17,10 @@ from torch import Tensor
 
 from benchmarks.speed_report import Work
 from benchmarks.speed_scene import Plan, Scene
-from xai_detect.explainers.cam import GradCam, HiResCam
+from xai_detect.explainers.cam import GradCam, HiResCam, LayerCam
 from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradient import IntegratedGradients
-from xai_detect.explainers.odam import Odam
 from xai_detect.explainers.partition_shap import PartitionShap
 from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
@@ -106,7 +105,11 @@ def grad_cam(scene: Scene, _plan: Plan, targets: Sequence[Target]) -> dict[str, 
 
 
 def ultralytics(scene: Scene, _plan: Plan, targets: Sequence[Target]) -> dict[str, Work]:
-    """Ultralytics' pictures of feature maps, the same for all boxes; ours finds the boxes too."""
+    """Detection with LayerCAM at the levels that enter the head, the library's way and ours.
+
+    Its one picture merges up to 16 of the strongest raw predictions, above the threshold and
+    before suppression, whatever the number of boxes; ours is a map for each box.
+    """
     from ultralytics import YOLO
 
     network = YOLO(str(scene.weights))
@@ -122,9 +125,9 @@ def ultralytics(scene: Scene, _plan: Plan, targets: Sequence[Target]) -> dict[st
 
     def ours() -> None:
         detect(scene.detector, scene.image, 0.25)
-        explain(Odam(), scene.detector, scene.image, targets)
+        explain(LayerCam(), scene.detector, scene.image, targets)
 
-    return {"detection and odam": ours, "ultralytics, predict(visualize=True)": theirs}
+    return {"detection and layer_cam": ours, "ultralytics, predict(visualize=True)": theirs}
 
 
 def _d_rise(plan: Plan) -> DRise:

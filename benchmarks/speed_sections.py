@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from benchmarks.speed_report import Comparison, Seconds, Work, compared, in_turn
 from benchmarks.speed_scene import Plan, Scene
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.explainers.activations import OpenLayers
 from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradient import IntegratedGradients
@@ -157,7 +159,7 @@ def sharing(given: Scene, plan: Plan) -> None:
     path = IntegratedGradients(steps=plan.steps, max_steps=plan.steps)
     works = {
         "once": given.ours(path, some),
-        "apart": lambda: [explain(path, given.detector, given.image, [each]) for each in some],
+        "apart": partial(_all, [given.ours(path, [each]) for each in some]),
     }
     taken = in_turns(works, plan.repeats, plan.threads, warm=False)
     what = f"integrated_gradients ({plan.steps} steps): one call / a call per box"
@@ -165,27 +167,40 @@ def sharing(given: Scene, plan: Plan) -> None:
 
 
 def odam(given: Scene, plan: Plan) -> None:
-    """ODAM's small backward pass for all boxes beside the two ordinary ways."""
+    """ODAM's small backward pass for all boxes beside the ordinary ways, whole and by itself."""
     whole: Any = copy.copy(given.detector)
     whole.patches = lambda _features, _targets: None  # as a head that runs only on whole levels
     method = Odam()
     for count in sorted({plan.boxes, plan.many_boxes}):
         some = given.targets[:count]
+        ordinary = Scene(given.weights, whole, given.image, some)
+        calls = [given.ours(method, [each]) for each in some]
+        longer = [ordinary.ours(method, [each]) for each in some]
         works: dict[str, Work] = {
             "once": given.ours(method, some),
-            "a call per box": lambda some=some: [  # type: ignore[misc]
-                explain(method, given.detector, given.image, [each]) for each in some
-            ],
-            "a call and an ordinary backward pass per box": lambda some=some: [  # type: ignore[misc]
-                explain(method, whole, given.image, [each]) for each in some
-            ],
-            "one call, an ordinary backward pass per box": lambda some=some: explain(  # type: ignore[misc]
-                method, whole, given.image, some
-            ),
+            "a call per box": partial(_all, calls),
+            "a call and an ordinary backward pass per box": partial(_all, longer),
+            "one call, an ordinary backward pass per box": ordinary.ours(method, some),
         }
         taken = in_turns(works, plan.repeats, plan.threads)
         for name in list(works)[1:]:
             tell(compared("odam", name, len(some), taken[name], taken["once"], least=10.0))
+        works = {
+            name: partial(_slopes, OpenLayers(detector, given.image, some))
+            for name, detector in (("small", given.detector), ("ordinary", whole))
+        }
+        taken = in_turns(works, plan.repeats, plan.threads)
+        what = "an ordinary backward pass per box, without the forward pass on either side"
+        tell(compared("odam", what, len(some), taken["ordinary"], taken["small"], least=10.0))
+
+
+def _all(works: Sequence[Work]) -> None:
+    for work in works:
+        work()
+
+
+def _slopes(layers: OpenLayers) -> None:
+    list(layers.slopes("probability"))
 
 
 def peer(name: str, given: Scene, plan: Plan) -> None:
