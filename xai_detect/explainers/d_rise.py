@@ -73,7 +73,7 @@ class DRise:
     masks: int = 1000
     grid: int = 16
     keep: float = 0.5
-    design: str = "antithetic"
+    design: str = "orthogonal"
     estimator: str = "regression"
     fill: str = "auto"
     scalar: str = "auto"

@@ -68,7 +68,7 @@ class MaskBank:
         seed: Names the bank.
     """
 
-    design: str = "antithetic"
+    design: str = "orthogonal"
     grid: int = 16
     keep: float = 0.5
     seed: int = 0
