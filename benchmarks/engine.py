@@ -40,7 +40,6 @@ FIRST_SEED = 990_000
 BATCH = 8
 COMPARED = {
     "integrated_gradients": METHODS["integrated_gradients"](),
-    "integrated_gradients_fixed_path": METHODS["integrated_gradients"](steps=16, max_steps=16),
     "hires_cam": METHODS["hires_cam"](),
     "odam": METHODS["odam"](),
     "d_rise": METHODS["d_rise"](masks=512),

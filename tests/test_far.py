@@ -15,6 +15,22 @@ from xai_detect.types import Provenance
 from xai_detect.xray.planted import render
 from xai_detect.xray.worlds import compose_apart
 
+FEW = {
+    "integrated_gradients": {"steps": 2, "max_steps": 4},
+    "guided_ig": {"steps": 3},
+    "smoothgrad": {"samples": 3},
+    "expected_gradients": {"samples": 4},
+    "d_rise": {"masks": 8, "grid": 4},
+    "d_close": {"masks": 8, "levels": 1, "segments": 8},
+    "occlusion": {"window": 0.5, "stride": 0.5},
+    "vps": {"regions": 4},
+    "phasewin": {"regions": 4},
+    "kernel_shap": {"regions": 4, "samples": 12},
+    "partition_shap": {"evaluations": 8},
+    "vx_code": {"side": 2},
+}
+"""Every operation is looked at, which is slow; a few passes show each of them."""
+
 FITTED = {"parchgrad": "needs fitted statistics", "cam": "needs a classifier"}
 
 
@@ -69,7 +85,11 @@ def test_no_method_mixes_devices(name, detectors):
         pytest.skip(FITTED[name])
     if METHODS[name].needs is Needs.ATTENTION:
         pytest.skip("needs a transformer")
-    method, image, (near, away) = METHODS[name](**SETTINGS.get(name, {})), scan(), detectors
+    method, image, (near, away) = (
+        METHODS[name](**{**SETTINGS.get(name, {}), **FEW.get(name, {})}),
+        scan(),
+        detectors,
+    )
     targets = list(xd.detect(near, image, 0.05))[:2]
     with far_device():
         maps = xd.explain(method, away, image, targets)

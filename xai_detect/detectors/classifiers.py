@@ -224,7 +224,7 @@ class ImageClassifier:
                     f"class {target.label} does not exist; this network has "
                     f"{len(self.class_names)} classes"
                 )
-        logits = self._logits(pixels).to(pixels.device)
+        logits = self._logits(pixels, exact=True).to(pixels.device)
         log_odds = logits if self.layout.multi_label else _against_the_rest(logits)
         # Tied to the graph, so that asking for a side's gradient gives 0 and no error.
         boxes = self._whole(pixels).to(logits) + 0 * logits[:, :1]
@@ -240,10 +240,12 @@ class ImageClassifier:
         frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
 
-    def _logits(self, pixels: Tensor) -> Float[Tensor, "b c"]:
+    def _logits(self, pixels: Tensor, *, exact: bool = False) -> Float[Tensor, "b c"]:
         pixels = pixels.to(self.device)
-        run: Any = self.module if self._engine.plain else self._engine
-        logits: Tensor = run(pixels)
+        if self._engine.plain(exact=exact):
+            logits: Tensor = self.module(pixels)
+        else:
+            logits = self._engine(pixels, exact=exact)
         return logits
 
     def _probabilities(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:

@@ -6,8 +6,10 @@ network answers: activations and gradients taken there, and rules that hold at a
 the network itself.
 
 - ``eager``: the network as it is.
-- ``bf16``: convolutions and products in bfloat16 by autocast. What comes out is float32, and what
-  is made of it, boxes and probabilities, is computed in float32.
+- ``bf16``: detections and the scores of changed images, which masks, searches and removals ask for,
+  with convolutions and products in bfloat16 by autocast. What comes out is float32, and what is
+  made of it, boxes and probabilities, is computed in float32. What gradients are taken of stays
+  float32: rounded activations move input gradients far more than scores.
 - ``compiled``: ``torch.compile``. An input size that is new is compiled on its first call, which
   takes seconds to minutes; the number of images in a batch may then change freely.
 - ``compiled_bf16``: both.
@@ -85,17 +87,21 @@ class Engine:
             _require_compiler(device)
             self._run = torch.compile(call)
 
-    @property
-    def plain(self) -> bool:
-        """Whether the network itself must be called: no engine, or someone looks inside."""
-        return self.name == "eager" or _looked_into(self._network)
+    def plain(self, *, exact: bool = False) -> bool:
+        """Whether the network itself must be called: nothing to speed up, or someone looks inside.
 
-    def __call__(self, pixels: Tensor) -> Any:
-        """What ``call`` answers, in float32."""
+        Args:
+            exact: Whether the answer may not be rounded, because gradients are taken of it.
+        """
+        nothing = not self._compiled and (exact or not self._half)
+        return nothing or _looked_into(self._network)
+
+    def __call__(self, pixels: Tensor, *, exact: bool = False) -> Any:
+        """What ``call`` answers, in float32; computed in float32 as well if it must be exact."""
         if self._compiled:  # one graph per size, which is faster than one for all
             for side in (1, 2, 3):
                 torch._dynamo.mark_static(pixels, side)  # noqa: SLF001 - its documented name
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half and not exact):
             found = self._answer(pixels)
         return found.float() if isinstance(found, Tensor) else tuple(one.float() for one in found)
 

@@ -232,17 +232,21 @@ class UltralyticsDetector:
 
     def _forward(self, pixels: Tensor, keep: Tensor | None = None) -> _Output:
         pixels = pixels.to(self.device)
-        return self._query_forward(pixels, keep) if self._queries else self._dense_forward(pixels)
+        return (
+            self._query_forward(pixels, keep)
+            if self._queries
+            else self._dense_forward(pixels, exact=keep is not None)
+        )
 
-    def _dense_forward(self, pixels: Tensor) -> _Output:
-        if self._engine.plain:
+    def _dense_forward(self, pixels: Tensor, *, exact: bool) -> _Output:
+        if self._engine.plain(exact=exact):
             _, raw = self.module(pixels)
             if "one2one" in raw:
                 raw = raw["one2one" if self._head.end2end else "one2many"]
             sides, scores = raw["boxes"], raw["scores"]
             cells = self._head.anchors, self._head.strides
         else:
-            sides, scores = self._engine(pixels)
+            sides, scores = self._engine(pixels, exact=exact)
             cells = grid(self._head, pixels)
         boxes = self._decoded(sides, *cells)
         logits = scores.transpose(1, 2)
