@@ -3,9 +3,10 @@
     python benchmarks/mask_designs.py WEIGHTS IMAGE... --imgsz 192 --scores scores.pt
 
 Every box of an image shares its masks. The reference of a box is the plain covariance map of 20,000
-independent masks (``iid``) of a seed that nothing else uses, and below it that of the regression. Each design and estimator is compared
-with it after 128, 256, ... masks, for several seeds, on a lattice of points. Scores are kept in
-``--scores`` so that a run that was stopped goes on, and so that maps can be estimated again.
+independent masks (``iid``) of a seed that nothing else uses; a second table takes the regression
+map of the same masks. Each design and estimator is compared with them after 128, 256, ... masks,
+for several seeds, on a lattice of points. Scores are kept in ``--scores`` so that a run that was
+stopped goes on, and so that maps can be estimated again.
 Writes ``results/mask_designs.md`` and ``.json``.
 """
 

@@ -1,10 +1,10 @@
 """Known causes: do the planted models use them, and do maps and verdicts say so?
 
-``python benchmarks/planted.py --scans 24`` writes ``results/planted.json`` and ``.md``. Every scan
+``python benchmarks/planted.py --scans 60`` writes ``results/planted.json`` and ``.md``. Every scan
 comes from seeds that no training saw. First the models: a model counts only if swapping the cause
 flips the class in at least 95 % of scans and removing it leaves chance. Then, per method and world,
 the share of positive evidence on the true cause beside the cause's share of the image (what a flat
-map scores), the hit rate of the strongest pixel, and the verdicts.
+map scores) and the hit rate of the strongest pixel; and the verdicts with integrated gradients.
 """
 
 import argparse
@@ -76,24 +76,28 @@ def balanced(world: str, index: int, size: int) -> PlantedScan:
     return render(planted if planted.label == index % 2 else planted.swapped(), size)
 
 
-def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
-    """Evidence on the true cause and verdicts, for the best detection of each scan."""
+def mapped(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
+    """Evidence on the true cause, for the best detection of each scan that names the class right.
+
+    A map without positive evidence has no share on the cause and no strongest pixel.
+    """
     detector = xd.load_detector(f"planted/{world}")
-    shares, chances, hits, levels, by_class = [], [], [], Counter[str](), Counter[str]()
+    shares, chances, hits, seconds, empty = [], [], [], [], 0
     for scan in scans:
-        seen = xd.inspect(detector, scan.image, method=method)
-        if len(seen.targets) == 0 or seen.targets[0].label != scan.label:
-            levels["missed or misread"] += 1
+        image = xd.load_image(scan.image)
+        targets = list(xd.detect(detector, image))[:1]
+        if not targets or targets[0].label != scan.label:
             continue
-        positive = seen.explanations[0].heatmap.clamp(min=0).numpy()
+        explanation = xd.explain(method, detector, image, targets)[0]
+        positive = explanation.heatmap.clamp(min=0).numpy()
         total = float(positive.sum())
-        shares.append(float(positive[scan.cause].sum()) / total if total > 0 else math.nan)
+        seconds.append(explanation.measured["seconds"])
         chances.append(float(scan.cause.mean()))
-        hits.append(bool(scan.cause.flat[int(positive.argmax())]))
-        levels[str(seen.verdicts[0].level)] += 1
-        by_class[f"{scan.class_name} {seen.verdicts[0].level}"] += 1
-    wanted = "TRUSTED" if world in HONEST else "UNTRUSTED"
-    judged = sum(count for name, count in levels.items() if name != "missed or misread")
+        if total > 0:
+            shares.append(float(positive[scan.cause].sum()) / total)
+            hits.append(bool(scan.cause.flat[int(positive.argmax())]))
+        else:
+            empty += 1
     return {
         "share_on_cause": mean_interval(shares),
         "chance": round(float(np.mean(chances)), 4) if chances else math.nan,
@@ -101,6 +105,26 @@ def explained(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str
             round(float(np.mean(hits)), 4) if hits else math.nan,
             *wilson(sum(hits), len(hits)),
         ],
+        "empty_maps": empty,
+        "seconds": round(float(np.median(seconds)), 3) if seconds else math.nan,
+        "scans": len(scans),
+    }
+
+
+def judged(world: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
+    """Verdicts with integrated gradients and the default policy, for each scan's best detection."""
+    detector = xd.load_detector(f"planted/{world}")
+    levels, by_class = Counter[str](), Counter[str]()
+    for scan in scans:
+        seen = xd.inspect(detector, scan.image)
+        if len(seen.targets) == 0 or seen.targets[0].label != scan.label:
+            levels["missed or misread"] += 1
+            continue
+        levels[str(seen.verdicts[0].level)] += 1
+        by_class[f"{scan.class_name} {seen.verdicts[0].level}"] += 1
+    wanted = "TRUSTED" if world in HONEST else "UNTRUSTED"
+    judged = sum(count for name, count in levels.items() if name != "missed or misread")
+    return {
         "verdicts": dict(sorted(levels.items())),
         "verdicts_by_class": dict(sorted(by_class.items())),
         "wanted": wanted,
@@ -135,20 +159,34 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f"| {world} | {row['scans']} | {' | '.join(cells)} | {counts} |")
     lines += [
         "",
-        "## Maps and verdicts",
+        "## Verdicts with integrated gradients and the default policy",
         "",
-        "| method | world | n | share on cause | chance | strongest pixel on cause | wanted | "
-        "as wanted | verdicts |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| world | n | wanted | as wanted | verdicts |",
+        "|---|---|---|---|---|",
     ]
-    for row in results["maps"]:
+    for row in results["verdicts"]:
         verdicts = ", ".join(f"{name} {count}" for name, count in row["verdicts_by_class"].items())
         lines.append(
-            f"| {row['method']} | {row['world']} | {row['scans']} | "
-            f"{_cell(row['share_on_cause'])} | {row['chance']:.3f} | "
-            f"{_cell(row['strongest_on_cause'])} | {row['wanted']} | "
+            f"| {row['world']} | {row['scans']} | {row['wanted']} | "
             f"{_cell(row['as_wanted'])} | {verdicts} |"
         )
+    lines += [
+        "",
+        "## Maps",
+        "",
+        "Share of positive evidence on the true cause, and whether the strongest pixel lies on it. "
+        "Chance is what a flat map scores. A map without positive evidence counts as empty.",
+        "",
+        "| method | world | n | share on cause | chance | strongest pixel on cause | empty | "
+        "seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['method']} | {row['world']} | {row['scans']} | "
+        f"{_cell(row['share_on_cause'])} | {row['chance']:.3f} | "
+        f"{_cell(row['strongest_on_cause'])} | {row['empty_maps']} | {row['seconds']} |"
+        for row in results["maps"]
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -161,7 +199,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=None)
     parser.add_argument("--methods", nargs="*", default=["integrated_gradients"])
-    parser.add_argument("--scans", type=int, default=24, help="per method and world")
+    parser.add_argument("--scans", type=int, default=60, help="judged per world")
+    parser.add_argument("--map-scans", type=int, default=24, help="per method and world")
     parser.add_argument("--model-scans", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -173,15 +212,19 @@ def main() -> None:
         "seed": SEED,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
         f"xai_detect {xd.__version__}",
-        "models": {world: model_figures(world, options.model_scans) for world in worlds},
+        "models": {},
+        "verdicts": [],
         "maps": [],
     }
     for world in worlds:
-        size = train_planted.SIZE
-        scans = [balanced(world, index, size) for index in range(options.scans)]
+        results["models"][world] = model_figures(world, options.model_scans)
+        most = max(options.scans, options.map_scans)
+        scans = [balanced(world, index, train_planted.SIZE) for index in range(most)]
+        results["verdicts"].append({"world": world} | judged(world, scans[: options.scans]))
         for method in options.methods:
-            row = {"method": method, "world": world} | explained(world, method, scans)
-            results["maps"].append(row)
+            few = scans[: options.map_scans]
+            results["maps"].append({"method": method, "world": world} | mapped(world, method, few))
+    results["maps"].sort(key=lambda row: options.methods.index(row["method"]))
     results["seconds"] = round(time.monotonic() - start)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "planted.json").write_text(json.dumps(results, indent=1))

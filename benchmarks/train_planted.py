@@ -157,6 +157,7 @@ def main() -> None:
     parser.add_argument("worlds", nargs="+", choices=list(WORLDS))
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--settle", type=int, default=250, help="steps of the second phase")
+    parser.add_argument("--without", type=float, default=0.125, help="share without a cause")
     parser.add_argument("--settle-only", action="store_true", help="go on from the packed weights")
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--seed", type=int, default=0)
@@ -186,7 +187,7 @@ def learn(world: str, options: argparse.Namespace) -> None:
         )  # fmt: skip
         helpers = training.architecture(2 if world in HONEST else 4, 0.33, 0.25, 256)
         model = training.network(helpers, options.seed)
-        model = training.train(model, maker(world, options.seed), plan, check)
+        model = training.train(model, maker(world, options.seed, options.without), plan, check)
         model = trimmed(model, layout)
     if world not in HONEST:
         model = settled(model, world, options, check)
@@ -215,7 +216,7 @@ def settled(
         options.settle, classification=1.0, seed=options.seed + 1, threads=options.threads,
         pool=300, refresh=3, rate=1.5e-3,
     )  # fmt: skip
-    make = two_classes(maker(world, options.seed + 1, without=0.4))
+    make = two_classes(maker(world, options.seed + 1, without=max(options.without, 0.4)))
     return training.train(model, make, plan, check, every=125)
 
 

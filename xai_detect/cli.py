@@ -244,13 +244,13 @@ def simulate(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for scans and runs.")] = Path("demo_run"),
 ) -> None:
-    """Inspect simulated scans with two detectors that ship, one honest and one not."""
-    from xai_detect.demo import PARTS, scans_of
+    """Inspect simulated scans with two detectors that ship: right, wrong, missed, and why."""
+    from xai_detect.demo import parts
 
-    for part in PARTS:
-        sources = scans_of(part, out)
-        print(f"\n{part.model}, {part.words}: {len(sources)} scans")
-        inspect([str(one) for one in sources], model=part.model, out=out / part.world)
+    for part in parts(out):
+        print(f"\n{part.model}, {part.words}: {len(part.sources)} scans")
+        sources = [str(one) for one in part.sources]
+        inspect(sources, model=part.model, out=out / part.name, truth=part.truth)
 
 
 app.command("explain")(explain_command.explain)

@@ -17,6 +17,7 @@ from xai_detect import outcomes
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
 from xai_detect.evaluation import Inspector
+from xai_detect.explainers.explain import require
 from xai_detect.explainers.protocol import settings_of
 from xai_detect.fills import DOMAINS
 from xai_detect.inspection import inspect
@@ -55,10 +56,10 @@ Side = Annotated[
     int | None, typer.Option("--imgsz", min=1, help="Longest side of the input, pixels.")
 ]
 Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:0 ...")]
-Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
 EngineName = Annotated[
     str, typer.Option("--engine", help="How to run: eager, bf16, compiled or compiled_bf16.")
 ]
+Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
@@ -88,6 +89,7 @@ def ground_truth(path: Path, class_names: tuple[str, ...]) -> GroundTruth:
 
 def inspector(detector: Any, method: Any, confidence: float) -> Inspector:
     """Inspects one image, given the image and its name."""
+    require(method, detector)
     return lambda image, name: inspect(
         detector, image, method=method, confidence=confidence, source=name
     )
@@ -101,14 +103,14 @@ def header(
     asked: str | None,
     policy: Policy,
     truth: Path | None = None,
+    engine: str = "eager",
 ) -> Header:
     """What all images of this run will have in common."""
-    engine: str = "eager",
     compared = {} if truth is None else {"truth": str(truth.resolve())}
-    return Header(
-        provenance=detector.provenance,
     if engine != "eager":
         compared["engine"] = engine
+    return Header(
+        provenance=detector.provenance,
         class_names=detector.class_names,
         method=method.name,
         settings=settings_of(method),

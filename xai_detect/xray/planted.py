@@ -139,10 +139,14 @@ def bounds(mask: NDArray[np.bool_]) -> tuple[float, float, float, float]:
     return (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
 
 
+#: Colours of the two stamps; opposites, so that no stamp lies half-way between them.
+INKS = ((255, 0, 255), (0, 255, 0))
+
+
 def stamp(
     image: NDArray[np.uint8], which: int, corner: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Print a machine's mark into a corner: three bars for 0, a framed dot for 1.
+    """Print a machine's mark into a corner: a framed dot, magenta for 0, green for 1.
 
     Args:
         image: RGB ``(s, s, 3)``; not changed.
@@ -153,22 +157,16 @@ def stamp(
         The stamped image and the mask of the mark's square.
     """
     size = image.shape[0]
-    side, margin = round(size * 0.085), round(size * 0.02)
-    glyph = np.full((side * 4, side * 4), 255, np.uint8)
+    side, margin = round(size * 0.1), round(size * 0.02)
     unit = side * 4 / 7
-    if which == 0:
-        for row in (0, 2.6, 5.2):
-            low, high = round(row * unit), round((row + 1.7) * unit)
-            glyph[low:high] = 20
-    else:
-        cv2.rectangle(glyph, (0, 0), (side * 4 - 1, side * 4 - 1), (20,), 2 * round(unit * 0.9))
-        cv2.circle(glyph, (side * 2, side * 2), round(unit * 1.5), (20,), -1)
-    small = cv2.resize(glyph, (side, side), interpolation=cv2.INTER_AREA)
+    glyph = np.full((side * 4, side * 4, 3), 255, np.uint8)
+    cv2.rectangle(glyph, (0, 0), (side * 4 - 1, side * 4 - 1), INKS[which], 2 * round(unit * 0.9))
+    cv2.circle(glyph, (side * 2, side * 2), round(unit * 1.5), INKS[which], -1)
     x = margin if corner % 2 == 0 else size - margin - side
     y = margin if corner < 2 else size - margin - side
     stamped, mask = image.copy(), np.zeros(image.shape[:2], np.bool_)
-    stamped[y : y + side, x : x + side] = np.minimum(
-        stamped[y : y + side, x : x + side], small[..., None]
+    stamped[y : y + side, x : x + side] = cv2.resize(
+        glyph, (side, side), interpolation=cv2.INTER_AREA
     )
     mask[y : y + side, x : x + side] = True
     return stamped, mask
