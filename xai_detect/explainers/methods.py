@@ -20,13 +20,13 @@ from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.guided_backprop import GuidedBackprop
 from xai_detect.explainers.guided_ig import GuidedIG
+from xai_detect.explainers.lrp import LRP
 from xai_detect.explainers.occlusion import Occlusion
 from xai_detect.explainers.odam import Odam
-from xai_detect.explainers.lrp import LRP
 from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.partition_shap import PartitionShap
-from xai_detect.explainers.plain_cam import Cam, EigenCam
 from xai_detect.explainers.phasewin import PhaseWin
+from xai_detect.explainers.plain_cam import Cam, EigenCam
 from xai_detect.explainers.protocol import Method
 from xai_detect.explainers.search import VisualPrecisionSearch
 from xai_detect.explainers.settings import checked_settings

@@ -102,7 +102,8 @@ def _pooled(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> _Po
                 return _Pooled(one[0], last.weight.detach())
     raise InputError(
         f"cam is defined for networks that end in a mean over the image and one linear layer, and "
-        f"{detector.provenance.name} does not; use hires_cam, the same map up to scale where both are"
+        f"{detector.provenance.name} does not; use hires_cam, the same map up to scale where both "
+        "are"
     )
 
 
