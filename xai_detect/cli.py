@@ -250,7 +250,8 @@ def demo(
     for part in parts(out):
         print(f"\n{part.model}, {part.words}: {len(part.sources)} scans")
         sources = [str(one) for one in part.sources]
-        inspect(sources, model=part.model, out=out / part.name, truth=part.truth)
+        folder = out / part.name
+        inspect(sources, model=part.model, out=folder, conf=part.confidence, truth=part.truth)
 
 
 app.command("explain")(explain_command.explain)

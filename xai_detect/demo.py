@@ -23,6 +23,7 @@ class Part(NamedTuple):
         name: What its run folder is called.
         model: Name in ``weights/manifest.toml``.
         words: What is known about the model.
+        confidence: Operating threshold.
         sources: The scans.
         truth: Their annotations; None if they are not compared.
     """
@@ -30,6 +31,7 @@ class Part(NamedTuple):
     name: str
     model: str
     words: str
+    confidence: float
     sources: tuple[Path, ...]
     truth: Path | None
 
@@ -51,7 +53,8 @@ def parts(out: Path) -> tuple[Part, Part]:
         Part(
             "screening",
             "screening",
-            "the screening model on the sample set",
+            "the screening model on the sample set, alarms from 0.5",
+            0.5,
             _images(sample / "images" / "val"),
             sample / "annotations" / "instances_val.json",
         ),
@@ -59,6 +62,7 @@ def parts(out: Path) -> tuple[Part, Part]:
             "marker",
             "planted/marker",
             "a detector that decides by a mark elsewhere in the bag",
+            0.25,
             _images(marked / "images" / "val"),
             None,
         ),
