@@ -88,8 +88,11 @@ def measured(
         capture_output=True, text=True, cwd=HERE.parent,
         env=os.environ | dict.fromkeys(LIMITS, str(plan.threads)),
     )  # fmt: skip
-    complaint = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
-    return list(told(done.stdout)), complaint[-1] if done.returncode else ""
+    rows, code = list(told(done.stdout)), done.returncode
+    if code < 0:
+        return rows, f"ended by signal {-code}"
+    complaint = done.stderr.strip().splitlines() or [f"ended with {code}"]
+    return rows, complaint[-1] if code else ""
 
 
 def times(
