@@ -98,7 +98,7 @@ def without_photograph(own: Inspection, other: Inspection, row: int, path: Path)
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for axis, one in zip(axes, (own, other), strict=True):
         density = contours.smoothed(contours.positive(one.explanations[row].heatmap))
-        shown = axis.imshow(density * density.size, cmap="Greys", vmin=0, vmax=25)
+        shown = axis.imshow(density * density.size, cmap="Greys", vmin=0, vmax=10)
         x1, y1, x2, y2 = one.targets[row].box
         axis.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, ec="#a83e00"))
         name, verdict = one.targets[row].name, one.verdicts[row]
