@@ -28,6 +28,9 @@ Plane = NDArray[np.float32]
 
 #: Number of coefficient planes.
 RANK = 4
+# pixels worked on at once: all energies of a band stay in the cache, and products this small are
+# not spread over threads, which would only get in the way of the other worker processes
+_BAND = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +95,17 @@ def transmissions(planes: Plane) -> tuple[Plane, Plane]:
         Two ``(h, w)`` planes in [0, 1].
     """
     rank, height, width = planes.shape
-    exponent = -basis().astype(np.float32).T @ planes.reshape(rank, -1)  # (energies, pixels)
-    survived = np.empty_like(exponent)
-    cv2.exp(np.minimum(exponent, 0, out=exponent), survived)
+    matter = planes.reshape(rank, -1)
+    curves = -basis().astype(np.float32).T  # (energies, RANK)
     weights = np.asarray([LOW_WEIGHTS, HIGH_WEIGHTS], dtype=np.float32)
-    low, high = weights @ survived
+    signals = np.empty((2, height * width), np.float32)
+    for start in range(0, height * width, _BAND):
+        here = slice(start, start + _BAND)
+        exponent = curves @ matter[:, here]  # (energies, pixels)
+        survived = np.empty_like(exponent)
+        cv2.exp(np.minimum(exponent, 0, out=exponent), survived)
+        signals[:, here] = weights @ survived
+    low, high = signals
     return low.reshape(height, width), high.reshape(height, width)
 
 

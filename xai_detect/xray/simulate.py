@@ -4,17 +4,14 @@ One seed per scan, derived from the data set's seed and the scan's number: the s
 same bytes, a longer set begins with the shorter one, and the number of processes changes nothing.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
@@ -102,6 +99,8 @@ def simulate(
         InputError: If a setting is out of range, or the split exists.
     """
     _check(scans, size, planted, into, variant, image_format, raw)
+    if processes < 1:
+        raise InputError(f"processes is {processes}; expected at least 1")
     file = out / "annotations" / f"instances_{split}.json"
     if file.exists():
         raise InputError(f"{file} exists; choose another folder or another split")
@@ -123,11 +122,12 @@ def simulate(
         packing or Packing(),
     )
     records = []
-    with _mapper(processes) as mapped:
-        for record in mapped(partial(_one, job), range(scans)):
-            records.append(record)
-            if progress is not None:
-                progress(len(records), scans)
+    # generator: records come in the order of the scans, each as soon as it is ready
+    workers = Parallel(n_jobs=processes, return_as="generator")
+    for record in workers(delayed(_one)(job, index) for index in range(scans)):
+        records.append(record)
+        if progress is not None:
+            progress(len(records), scans)
     names = WORLDS[planted] if planted is not None else tuple(DANGEROUS)
     info = {"seed": seed, "scans": scans, "size": size, "planted": planted, "variant": variant}
     items = _write(file, records, "annotations", names, info)
@@ -163,17 +163,6 @@ def _check(
         raise InputError(f"no image format {image_format!r}; expected jpg or png")
     if raw and into is not None:
         raise InputError("a raw pair cannot be written with into: real scans have colours only")
-
-
-@contextmanager
-def _mapper(processes: int) -> Iterator[Callable[..., Any]]:
-    if processes < 1:
-        raise InputError(f"processes is {processes}; expected at least 1")
-    if processes == 1:
-        yield map
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield partial(pool.map, chunksize=4)
 
 
 def _one(job: _Job, index: int) -> dict[str, Any]:

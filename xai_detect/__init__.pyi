@@ -1,0 +1,68 @@
+from .data.read import read_dataset
+from .detectors.classifier_load import (
+    build_classifier,
+    load_classifier,
+    save_classifier,
+)
+from .detectors.load import load_detector
+from .errors import XaiDetectError
+from .evaluation import evaluate
+from .explainers.explain import explain
+from .explainers.methods import METHODS
+from .images import load_image
+from .inspection import detect, inspect
+from .output.interop import (
+    from_coco_results,
+    from_torchvision,
+    from_ultralytics,
+    to_coco_results,
+    to_supervision,
+)
+from .output.load import load_run
+from .output.run import save
+from .trust.evidence import weigh
+from .trust.policy import read_policy
+from .trust.verdict import judge
+from .types import (
+    Detections,
+    Evidence,
+    Explanation,
+    Inspection,
+    Level,
+    Target,
+    Verdict,
+)
+
+__version__: str
+
+__all__ = [
+    "METHODS",
+    "Detections",
+    "Evidence",
+    "Explanation",
+    "Inspection",
+    "Level",
+    "Target",
+    "Verdict",
+    "XaiDetectError",
+    "build_classifier",
+    "detect",
+    "evaluate",
+    "explain",
+    "from_coco_results",
+    "from_torchvision",
+    "from_ultralytics",
+    "inspect",
+    "judge",
+    "load_classifier",
+    "load_detector",
+    "load_image",
+    "load_run",
+    "read_dataset",
+    "read_policy",
+    "save",
+    "save_classifier",
+    "to_coco_results",
+    "to_supervision",
+    "weigh",
+]
