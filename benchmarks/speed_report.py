@@ -15,6 +15,12 @@ ROW = "row: "
 
 Work = Callable[[], object]
 
+ENOUGH = 8.0
+"""Seconds of timed runs from which on a comparison is not repeated more often than asked for."""
+
+MOST = 25
+"""Most repeats."""
+
 
 class Seconds(NamedTuple):
     """What each repeat of one work took."""
@@ -28,21 +34,26 @@ def in_turns(
 ) -> dict[str, Seconds]:
     """Time works that take turns, so that a slow minute of the machine falls on all of them.
 
+    The order is turned round every other time, and short works run more often.
+
     Args:
         works: What to run, by name.
-        repeats: Timed runs of each.
+        repeats: Fewest timed runs of each; up to ``MOST`` while all take less than ``ENOUGH``.
         threads: Of torch, set before every run, because some libraries change it.
         warm: Whether each runs once before it is timed.
     """
     taken = {name: Seconds([], []) for name in works}
-    for turn in range(-1 if warm else 0, repeats):
-        for name, work in works.items():
+    spent, turn = 0.0, -1 if warm else 0
+    while turn < repeats or (turn < MOST and spent < ENOUGH):
+        for name in works if turn % 2 == 0 else reversed(works):
             torch.set_num_threads(threads)
             wall, processor = time.perf_counter(), time.process_time()
-            work()
+            works[name]()
             if turn >= 0:
                 taken[name].wall.append(time.perf_counter() - wall)
                 taken[name].processor.append(time.process_time() - processor)
+                spent += taken[name].wall[-1]
+        turn += 1
     return taken
 
 
@@ -186,8 +197,8 @@ def _opening(setting: Mapping[str, Any]) -> list[str]:
     return [
         f"{setting['weights']} on {setting['image']} ({setting['size']} pixels), "
         f"{setting['machine']}. Ratios of wall time and of processor time: medians over repeats "
-        "in which the compared works take turns after one warm-up, least and greatest in "
-        "brackets.",
+        "in which the compared works take turns, more of them where the works are short; least and "
+        "greatest in brackets.",
         "",
         f"Settings: {given}. Versions: {versions}.",
     ]

@@ -171,3 +171,13 @@ def test_batches_never_change_a_score():
         many = Survival(detector, image, targets, scalar, batch=5).of_images(images)
         torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-7)
         assert one.shape == (7, 3)
+
+
+@pytest.mark.parametrize(("size", "count"), [((64, 64), 16), ((320, 320), 8), ((1280, 1280), 1)])
+def test_a_cpu_gets_as_many_images_as_its_caches_hold_and_another_device_many(size, count):
+    detector, image = ToyDetector(), torch.zeros(3, *size)
+    (target,) = list(detect(detector, scene(("red", 1, 1), size=(64, 64)), 0.0))[:1]
+    assert Survival(detector, image, [target]).batch == count
+    detector.device = torch.device("meta")
+    assert Survival(detector, image, [target]).batch == 16
+    assert Survival(detector, image, [target], batch=3).batch == 3

@@ -362,7 +362,7 @@ def test_composed_inputs_show_regions_and_leave_padding_alone(fill):
     detector, image = ToyDetector(letterbox=64), scene(("red", 1, 1), size=(44, 64))
     survival = Survival(detector, image, list(detect(detector, image, 0.0))[:1])
     labels = patches((44, 64), 4, 0)
-    known = RegionScores(survival, labels, fill, "photo", 2)
+    known = RegionScores(survival, labels, fill, "photo")
     everything, some, nothing = known.composed([known.everything, 0b1010, 0])
     torch.testing.assert_close(everything, survival.pixels[0])
     content = content_of(some[None], survival.frame)[0]

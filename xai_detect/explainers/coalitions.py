@@ -33,7 +33,6 @@ class Game:
         image: Float[Tensor, "3 h w"],
         regions: Int[Tensor, "h w"],
         masker: str,
-        batch: int,
     ) -> None:
         """Prepare.
 
@@ -43,7 +42,6 @@ class Game:
             image: RGB in [0, 1].
             regions: Number of every pixel's region.
             masker: A fill's name; ``auto`` for the domain's own.
-            batch: Copies made at once; never changes a result.
 
         Raises:
             InputError: If there is no such fill.
@@ -53,13 +51,12 @@ class Game:
         self.survival = survival
         self._hiding = fills.Hiding(image, masker)
         self._regions = regions
-        self._batch = batch
 
     def values(self, shown: Bool[Tensor, "n m"]) -> Float[Tensor, "n k"]:
         """The scores of all targets, for every coalition of shown regions."""
         parts = [
             self.survival.of_images(self._hiding(~some[:, self._regions]))
-            for some in torch.split(shown, self._batch)
+            for some in torch.split(shown, self.survival.batch)
         ]
         return torch.cat(parts).double()
 
@@ -72,11 +69,11 @@ def game(
     *,
     masker: str,
     scalar: str,
-    batch: int,
+    batch: int | None,
 ) -> Game:
     """The game of an image's regions; see ``Game`` and ``Survival``."""
     survival = Survival(detector, image, targets, scalar, batch)
-    return Game(survival, detector, image, regions, masker, batch)
+    return Game(survival, detector, image, regions, masker)
 
 
 class Coalitions(NamedTuple):

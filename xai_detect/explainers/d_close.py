@@ -16,7 +16,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import cut
-from xai_detect.explainers.survival import Survival
+from xai_detect.explainers.survival import Survival, check_batch
 from xai_detect.types import Target
 
 SAME = 1e-6
@@ -133,7 +133,7 @@ class DClose:
             image's size is moved over them; 0 leaves them in place.
         fill: What is hidden becomes this; ``auto`` is air in X-ray images, blur in photographs.
         scalar: The score: a name in ``SURVIVAL``; ``auto`` is ``max_raw`` where it can be read.
-        batch: Masks per forward pass; changes speed and memory, never the map.
+        batch: Masks per forward pass, None for what suits the device; never changes the map.
         seed: Names the masks.
     """
 
@@ -151,7 +151,7 @@ class DClose:
     enlarge: float = 2.2
     fill: str = "auto"
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -174,8 +174,7 @@ class DClose:
             raise InputError(f"keep is {self.keep}; expected a chance between 0 and 1")
         if self.fill != "auto":
             fills.filling(self.fill)
-        if self.batch < 1:
-            raise InputError(f"batch is {self.batch}; expected at least 1")
+        check_batch(self.batch)
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more")
 
@@ -190,7 +189,7 @@ class DClose:
         banks = self._banks(survival.pixels[mixer.content][0].contiguous())
         shares = [len(part) for part in np.array_split(np.arange(self.masks), len(banks))]
         levels = (
-            _level(bank.masks(count, self.batch), mixer, survival)
+            _level(bank.masks(count, survival.batch), mixer, survival)
             for bank, count in zip(banks, shares, strict=True)
         )
         placed = torch.zeros(len(targets), *frame.input_size)

@@ -14,7 +14,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.mask_estimate import ESTIMATORS, Estimate, MaskEstimator
 from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.survival import Survival
+from xai_detect.explainers.survival import Survival, check_batch
 from xai_detect.types import Target
 
 FIRST = 128
@@ -60,7 +60,7 @@ class DRise:
         scalar: The score: a name in ``SURVIVAL``; ``auto`` is ``max_raw`` where it can be read.
         tolerance: Stop once the maps of two halves of the masks agree for every target: Spearman's
             correlation at least ``1 - tolerance``. None shows all masks.
-        batch: Masks per forward pass; changes speed and memory, never the map.
+        batch: Masks per forward pass, None for what suits the device; never changes the map.
         seed: Names the masks.
     """
 
@@ -78,7 +78,7 @@ class DRise:
     fill: str = "auto"
     scalar: str = "auto"
     tolerance: float | None = None
-    batch: int = 8
+    batch: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -99,8 +99,7 @@ class DRise:
                 f"tolerance is {self.tolerance}; expected a value between 0 and 1, or None to show "
                 "all masks"
             )
-        if self.batch < 1:
-            raise InputError(f"batch is {self.batch}; expected at least 1")
+        check_batch(self.batch)
 
     def __call__(
         self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
@@ -166,8 +165,8 @@ class DRise:
         while shown < self.masks:
             look = min(max(look, 2 * self._bank().unit), self.masks)
             for draw in self._bank().blocks(look, shown):
-                for start in range(0, len(draw.shown), self.batch):
-                    part = Draw(*(one[start : start + self.batch] for one in draw))
+                for start in range(0, len(draw.shown), survival.batch):
+                    part = Draw(*(one[start : start + survival.batch] for one in draw))
                     scores.append(survival.of_inputs(mixer.show(raster.masks(part))))
             shown, look = look, 2 * look
             yield torch.cat(scores)

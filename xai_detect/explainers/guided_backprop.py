@@ -63,8 +63,11 @@ class Guided(TorchFunctionMode):
             given["inplace"] = False
         output = calm(*args, **given)
         if output.requires_grad:
-            is_open = output.detach() > 0
-            output.register_hook(lambda gradient: gradient.clamp(min=0) * is_open)  # type: ignore[no-untyped-call]
+            shown = output.detach()
+            # zero where the output is not above 0, then where the gradient is not
+            output.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: torch.ops.aten.threshold_backward(gradient, shown, 0).relu_()
+            )
         return output
 
 

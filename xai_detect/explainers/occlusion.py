@@ -13,7 +13,7 @@ from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.survival import Survival
+from xai_detect.explainers.survival import Survival, check_batch
 from xai_detect.frame import Frame
 from xai_detect.types import Target
 
@@ -36,7 +36,7 @@ class Occlusion:
         stride: Step between windows, in the same way.
         fill: What is hidden becomes this; ``auto`` is air in X-ray images, blur in photographs.
         scalar: The score: a name in ``SURVIVAL``; ``auto`` is ``max_raw`` where it can be read.
-        batch: Windows per forward pass; changes speed and memory, never the map.
+        batch: Windows per forward pass, None for what suits the device; never changes the map.
     """
 
     name: ClassVar[str] = "occlusion"
@@ -49,7 +49,7 @@ class Occlusion:
     stride: float = 0.05
     fill: str = "auto"
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("window", "stride"):
@@ -60,8 +60,7 @@ class Occlusion:
                 )
         if self.fill != "auto":
             fills.filling(self.fill)
-        if self.batch < 1:
-            raise InputError(f"batch is {self.batch}; expected at least 1")
+        check_batch(self.batch)
 
     def __call__(
         self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
@@ -73,7 +72,7 @@ class Occlusion:
         windows = self.windows(size)
         whole = survival.of_inputs(survival.pixels)[0]
         total, covered = torch.zeros(len(targets), *size), torch.zeros(size)
-        for some, pixels in _hidden(windows, survival, fill, self.batch):
+        for some, pixels in _hidden(windows, survival, fill):
             drops = whole - survival.of_inputs(pixels)
             for (top, left, bottom, right), drop in zip(some.tolist(), drops, strict=True):
                 total[:, top:bottom, left:right] += drop[:, None, None]
@@ -122,7 +121,7 @@ class Occlusion:
 
 
 def _hidden(
-    windows: Int[Tensor, "n 4"], survival: Survival, fill: str, batch: int
+    windows: Int[Tensor, "n 4"], survival: Survival, fill: str
 ) -> Iterator[tuple[Int[Tensor, "m 4"], Float[Tensor, "m 3 i j"]]]:
     """Inputs with a window hidden. The image is placed in the input once, and hidden there."""
     frame = survival.frame
@@ -130,7 +129,7 @@ def _hidden(
     height, width = frame.content_size
     content = (..., slice(top, top + height), slice(left, left + width))
     hiding = fills.Hiding(survival.pixels[content][0].contiguous(), fill)
-    for some in torch.split(windows, batch):
+    for some in torch.split(windows, survival.batch):
         pixels = survival.pixels.repeat(len(some), 1, 1, 1)
         pixels[content] = hiding(_placed(some, frame))
         yield some, pixels

@@ -18,6 +18,7 @@ from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.coalitions import Game, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import grid
+from xai_detect.explainers.survival import check_batch
 from xai_detect.types import Target
 
 TOGETHER = 10
@@ -50,7 +51,7 @@ class PartitionShap:
         cells: Leaves of the tree along the longer side; blocks are never smaller.
         seed: Decides between blocks that matter exactly as much.
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
-        batch: Images per forward pass; never changes a result.
+        batch: Images per forward pass, None for what suits the device; never changes a result.
     """
 
     name: ClassVar[str] = "partition_shap"
@@ -64,7 +65,7 @@ class PartitionShap:
     cells: int = 64
     seed: int = 0
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.evaluations < LEAST:
@@ -73,8 +74,7 @@ class PartitionShap:
             raise InputError(f"cells is {self.cells}; expected 1 to 256 along the longer side")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed is {self.seed}; expected 0 to 2**32 - 1")
-        if self.batch < 1:
-            raise InputError(f"batch is {self.batch}; expected at least 1")
+        check_batch(self.batch)
 
     def __call__(
         self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]

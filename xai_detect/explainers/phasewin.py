@@ -172,7 +172,7 @@ class PhaseWin:
         mode: What is made large; see ``search.objective``.
         fill: What hidden regions become, as for ``vps``.
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
-        batch: Images per forward pass; never changes a result.
+        batch: Images per forward pass, None for what suits the device; never changes a result.
         seed: Of the deferrals, and which region wins a tie.
     """
 
@@ -188,7 +188,7 @@ class PhaseWin:
     mode: str = "insertion"
     fill: str = "auto"
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

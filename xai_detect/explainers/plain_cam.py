@@ -6,6 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
+from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -159,8 +160,10 @@ def _main_direction(activation: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
     """Projection of every cell on the first principal direction, signed by energy."""
     cells = activation.flatten(1).T.double()  # (h w, c)
     centred = cells - cells.mean(dim=0)
-    main = torch.linalg.svd(centred, full_matrices=False).Vh[0]
-    along = centred @ main
+    # the first right singular vector, from the small matrix of products: several times faster
+    last = centred.shape[1] - 1
+    _, vectors = eigh((centred.T @ centred).cpu().numpy(), subset_by_index=[last, last])
+    along = centred @ torch.from_numpy(vectors[:, 0]).to(centred)
     energy = (cells**2).sum(dim=1)
     if float(along @ (energy - energy.mean())) < 0:
         along = -along

@@ -92,7 +92,7 @@ class RegionScores:
     """
 
     def __init__(
-        self, survival: Survival, labels: Int[Tensor, "i j"], fill: str, domain: str, batch: int
+        self, survival: Survival, labels: Int[Tensor, "i j"], fill: str, domain: str
     ) -> None:
         """Prepare.
 
@@ -101,13 +101,11 @@ class RegionScores:
             labels: Region of each pixel of the image as the network sees it.
             fill: What hidden regions become: a name in ``FILLS``, or ``auto`` for the domain's.
             domain: ``photo`` or ``xray``.
-            batch: Images composed at once.
         """
         self.count = int(labels.max()) + 1
         self.everything = (1 << self.count) - 1
         self._survival = survival
         self._labels = labels
-        self._batch = batch
         name = fills.default_fill(domain) if fill == "auto" else fill
         self._hiding = fills.Hiding(content_of(survival.pixels, survival.frame)[0], name)
         self._known: dict[int, Tensor] = {}
@@ -115,8 +113,8 @@ class RegionScores:
     def __call__(self, shown: Sequence[int]) -> Float[Tensor, "n k"]:
         """Scores of every target with only these sets of regions shown."""
         new = [one for one in dict.fromkeys(shown) if one not in self._known]
-        for start in range(0, len(new), self._batch):
-            some = new[start : start + self._batch]
+        for start in range(0, len(new), self._survival.batch):
+            some = new[start : start + self._survival.batch]
             scores = self._survival.of_inputs(self.composed(some)).double()
             self._known.update(zip(some, scores, strict=True))
         return torch.stack([self._known[one] for one in shown])

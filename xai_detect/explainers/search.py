@@ -54,8 +54,8 @@ class Settings(Protocol):
         """What is explained."""
 
     @property
-    def batch(self) -> int:
-        """Images per forward pass."""
+    def batch(self) -> int | None:
+        """Images per forward pass; None for what suits the device."""
 
     @property
     def seed(self) -> int:
@@ -159,7 +159,7 @@ def search_regions(
     content = content_of(survival.pixels, survival.frame)[0]
     labels = superpixels(content, settings.regions, settings.seed)
     domain = detector.provenance.domain
-    known = RegionScores(survival, labels, settings.fill, domain, settings.batch)
+    known = RegionScores(survival, labels, settings.fill, domain)
     maps, measured = [], []
     for row in range(len(targets)):
         scores = known.of(row)
@@ -189,7 +189,7 @@ class VisualPrecisionSearch:
         fill: What hidden regions become; a name in ``FILLS``, or ``auto``: air in X-ray images,
             blur in photographs. The release takes the mean or black.
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
-        batch: Images per forward pass; never changes a result.
+        batch: Images per forward pass, None for what suits the device; never changes a result.
         seed: Which region wins a tie.
     """
 
@@ -204,7 +204,7 @@ class VisualPrecisionSearch:
     mode: str = "insertion"
     fill: str = "auto"
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:

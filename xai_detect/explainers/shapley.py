@@ -14,6 +14,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.coalitions import Coalitions, coalitions, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import SEGMENTS, cut
+from xai_detect.explainers.survival import check_batch
 from xai_detect.types import Target
 
 GROUPS = 10
@@ -43,7 +44,7 @@ class KernelShap:
             (``inpaint_telea``) and blurs in photographs.
         seed: Of the coalitions drawn.
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
-        batch: Images per forward pass; never changes a result.
+        batch: Images per forward pass, None for what suits the device; never changes a result.
     """
 
     name: ClassVar[str] = "kernel_shap"
@@ -58,7 +59,7 @@ class KernelShap:
     masker: str = "auto"
     seed: int = 0
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.segments not in SEGMENTS:
@@ -74,8 +75,7 @@ class KernelShap:
             )
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more")
-        if self.batch < 1:
-            raise InputError(f"batch is {self.batch}; expected at least 1")
+        check_batch(self.batch)
 
     def __call__(
         self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]

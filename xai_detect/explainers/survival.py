@@ -15,6 +15,32 @@ from xai_detect.types import Target
 FAINT = 0.001
 """Confidence from which a sealed black box is asked for detections."""
 
+PIXELS = 820_000
+"""Input pixels per forward pass on a CPU, two images of 640 by 640: more of them leave its caches,
+and their memory is fetched anew from the system for every layer."""
+
+MOST = 16
+"""Most images per forward pass where nobody says how many; so many on a GPU."""
+
+
+def check_batch(batch: int | None) -> None:
+    """Check the number of images per forward pass; None is whatever suits the device.
+
+    Raises:
+        InputError: If it is below 1.
+    """
+    if batch is not None and batch < 1:
+        raise InputError(f"batch is {batch}; expected at least 1")
+
+
+def _fitting(detector: Detector, frame: Frame) -> int:
+    """Images per forward pass that suit the device; a detector that names none runs on a CPU."""
+    device = torch.device(getattr(detector, "device", "cpu"))
+    if device.type != "cpu":
+        return MOST
+    height, width = frame.input_size
+    return max(1, min(MOST, PIXELS // (height * width)))
+
 
 class Survival:
     """Asks a detector about changed copies of one image; all targets share each forward pass.
@@ -23,6 +49,7 @@ class Survival:
         frame: Where the image lies in the input.
         pixels: The unchanged input, ``(1, 3, i, j)``.
         scalar: What is read: a name in ``SURVIVAL``.
+        batch: Images per forward pass.
         forward_passes: Images shown to the network so far.
     """
 
@@ -32,7 +59,7 @@ class Survival:
         image: Float[Tensor, "3 h w"],
         targets: Sequence[Target],
         scalar: str = "auto",
-        batch: int = 8,
+        batch: int | None = None,
     ) -> None:
         """Prepare.
 
@@ -41,7 +68,7 @@ class Survival:
             image: RGB in [0, 1].
             targets: The questions.
             scalar: A name in ``SURVIVAL``; ``auto`` takes ``max_raw`` where it can.
-            batch: Images per forward pass; never changes a result.
+            batch: Images per forward pass; None for what suits the device. Never changes a result.
 
         Raises:
             InputError: If there is no such scalar, or the detector cannot answer it.
@@ -55,15 +82,14 @@ class Survival:
                 f"scalar {scalar!r} needs raw predictions, which this detector does not show; "
                 "use 'post_nms'"
             )
-        if batch < 1:
-            raise InputError(f"batch is {batch}; expected at least 1")
+        check_batch(batch)
         self.scalar = scalar
         self.forward_passes = 0
         self.frame: Frame = detector.frame((image.shape[1], image.shape[2]))
         self.pixels = self.frame.to_input(image[None])
         self._detector = detector
         self._targets = targets
-        self._batch = batch
+        self.batch = batch or _fitting(detector, self.frame)
         self._whole = None
         if scalar == "max_raw_cos":
             self._whole = detector.raw(self.pixels)  # type: ignore[attr-defined]
@@ -71,12 +97,12 @@ class Survival:
 
     def of_images(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
         """Scores on changed images, in image pixels."""
-        parts = [self._ask(self.frame.to_input(some)) for some in torch.split(images, self._batch)]
+        parts = [self._ask(self.frame.to_input(some)) for some in torch.split(images, self.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self._targets))
 
     def of_inputs(self, pixels: Float[Tensor, "n 3 i j"]) -> Float[Tensor, "n k"]:
         """Scores on changed inputs, in input pixels."""
-        parts = [self._ask(some) for some in torch.split(pixels, self._batch)]
+        parts = [self._ask(some) for some in torch.split(pixels, self.batch)]
         return torch.cat(parts) if parts else torch.zeros(0, len(self._targets))
 
     def passes(self) -> dict[str, float]:

@@ -115,7 +115,7 @@ class VxCode:
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``. The paper compares class
             vectors, as ``max_raw_cos`` does; on sigmoid heads a faint copy then scores like the
             object.
-        batch: Images per forward pass; never changes a result.
+        batch: Images per forward pass, None for what suits the device; never changes a result.
         seed: Which patch wins a tie.
     """
 
@@ -133,7 +133,7 @@ class VxCode:
     singles: int = 30
     fill: str = "auto"
     scalar: str = "auto"
-    batch: int = 8
+    batch: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -158,7 +158,7 @@ class VxCode:
         sides = [self._side(target.box, survival.frame) for target in targets]
         grids = {side: patches(size, side, self.seed) for side in sides}
         known = {
-            side: RegionScores(survival, labels, self.fill, domain, self.batch)
+            side: RegionScores(survival, labels, self.fill, domain)
             for side, labels in grids.items()
         }
         rows = [
