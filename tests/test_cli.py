@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from toy import CELL, ToyDetector, scene
 
-from xai_detect import batch, cli, demo, doctor, options
+from xai_detect import batch, cli, demo, doctor, options, prepare
 from xai_detect.batch import find_sources, shown_path
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
@@ -21,6 +21,7 @@ from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad_statistics import load_statistics
 from xai_detect.output import files
 from xai_detect.output.load import load_run
+from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.xray.simulate import simulate
 
 
@@ -34,7 +35,7 @@ def write(path, *squares):
 def toy(monkeypatch):
     """The detector that every ``--model`` gives."""
     detector = ToyDetector()
-    monkeypatch.setattr(options, "load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: detector)
     return detector
 
 
@@ -146,7 +147,7 @@ def test_an_image_without_detections_is_a_result(call):
 
 def test_a_verdict_can_decide_the_exit_code(monkeypatch, scans, call):
     elsewhere = ToyDetector(elsewhere=0.7)
-    monkeypatch.setattr(options, "load_detector", lambda *_, **__: elsewhere)
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: elsewhere)
     write(scans / "d.png", ("red", 0, 0), ("red", 5, 5))
     code, out, _ = call("inspect", "scans/d.png", "--fail-on", "untrusted", "--out", "one")
     assert "UNTRUSTED red" in out
@@ -234,7 +235,7 @@ def test_a_folder_of_another_run_is_refused(call):
 
 def test_detectors_that_suppress_in_their_own_way_have_a_header_too(toy):
     method = METHODS["input_x_gradient"]()
-    header = options.header(toy, method, 0.25, 0.7, None, cli.DEFAULT_POLICY)
+    header = prepare.header(toy, method, 0.25, 0.7, None, DEFAULT_POLICY)
     assert header.options["iou"] == 0.7
 
 
@@ -459,13 +460,13 @@ def test_evaluate_prints_one_object_with_the_detection_figures(scans, call):
 
 def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
     asked = []
-    inspect = options.inspect
+    inspect = prepare.inspect
 
     def watched(*arguments, **settings):
         asked.append(settings["method"])
         return inspect(*arguments, **settings)
 
-    monkeypatch.setattr(options, "inspect", watched)
+    monkeypatch.setattr(prepare, "inspect", watched)
     code, out, _ = call(
         "evaluate", coco(scans), "--images", "scans", "--setting", "steps=2",
         "--plots", "plots",
@@ -600,3 +601,11 @@ def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
     code, out, _ = real_call("inspect", source, "--model", "planted/object", *words)
     assert code == 0
     assert json.loads(out)["images"] == 1
+
+
+def test_help_comes_at_once_because_nothing_heavy_is_imported_for_it():
+    code = "import sys, xai_detect.cli; print([one for one in sys.modules if one in {heavy}])"
+    heavy = {"torch", "ultralytics", "captum", "matplotlib", "scipy"}
+    asked = [sys.executable, "-c", code.format(heavy=heavy)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

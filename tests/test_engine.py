@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 import xai_detect as xd
-from xai_detect import options
+from xai_detect import prepare
 from xai_detect.detectors.engine import ENGINES, Engine
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -228,7 +228,7 @@ def test_detectors_with_an_engine_can_be_copied(planted, scan):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_runs_record_an_engine_that_is_not_the_usual_one(planted, engine):
-    made = options.header(
+    made = prepare.header(
         planted["eager"], xd.METHODS["flat"](), 0.25, 0.7, None, DEFAULT_POLICY, engine=engine
     )
     assert made.options.get("engine", "eager") == engine

@@ -12,7 +12,7 @@ from PIL import Image
 from toy import ToyDetector, scene
 
 import xai_detect as xd
-from xai_detect import cli, options
+from xai_detect import cli, prepare
 from xai_detect.comparison import compare
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradient import InputXGradient
@@ -45,7 +45,7 @@ def typed(monkeypatch, capsys, tmp_path):
 @pytest.fixture
 def toy(monkeypatch):
     detector = ToyDetector()
-    monkeypatch.setattr(options, "load_detector", lambda *_, **__: detector)
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: detector)
     return detector
 
 

@@ -18,7 +18,8 @@ ROWS = (
     {"outcomes"},
     {"output"},
     {"batch", "labelled", "options", "doctor", "demo", "scale", "review"},
-    {"explain_command"},
+    {"prepare"},
+    {"inspect_command", "evaluate_command", "explain_command"},
     {"cli", "__init__", "__main__"},
 )
 VENDORS = {
@@ -32,7 +33,7 @@ VENDORS = {
     "skimage": {"explainers"},
     "supervision": {"output"},
     "pycocotools": {"measures", "data", "xray"},
-    "typer": {"cli", "options", "explain_command"},
+    "typer": {"cli", "options", "inspect_command", "evaluate_command", "explain_command"},
     "rich": {"cli", "options"},
 }
 """Which parts may know a package; elsewhere nothing imports it, not even inside a function."""

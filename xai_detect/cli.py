@@ -1,4 +1,6 @@
-"""The command line: parse, call, print. Progress and notes on stderr, results on stdout.
+"""The command line: parse and call. Progress and notes on stderr, results on stdout.
+
+What a command needs is imported when it runs, so that help comes at once.
 
 Exit codes: 0 done, 1 the input was wrong, 2 usage, 3 ``--fail-on`` found one, 130 interrupted.
 """
@@ -11,23 +13,8 @@ from typing import Annotated
 import typer
 
 import xai_detect
-from xai_detect import doctor as health
-from xai_detect import explain_command, options
-from xai_detect.batch import (
-    expected_seconds,
-    find_sources,
-    inspect_all,
-    remembered,
-    shown_path,
-)
-from xai_detect.errors import InputError, XaiDetectError
-from xai_detect.explainers import listing
-from xai_detect.explainers.methods import build_method
-from xai_detect.output import text
-from xai_detect.output.load import Run
-from xai_detect.output.run import open_run
-from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
-from xai_detect.types import Level, label_of
+from xai_detect import options
+from xai_detect.errors import XaiDetectError
 
 app = typer.Typer(
     name="xai-detect",
@@ -74,39 +61,26 @@ def inspect(
     as_json: options.AsJson = False,
 ) -> None:
     """Find objects, explain each, and say which detections can be trusted."""
-    sources = find_sources(source)
-    chosen = build_method(method, **options.settings(setting))
-    rules = read_policy(policy) if policy else DEFAULT_POLICY
-    detector = options.load(model, domain, device, imgsz, iou, engine)
-    if as_class is not None:
-        label_of(as_class, detector.class_names)
-    known = None if truth is None else options.ground_truth(truth, detector.class_names)
-    header = options.header(detector, chosen, conf, iou, as_class, rules, truth, engine)
-    run = open_run(out, header, command=options.command())
-    left = [one for one in sources if str(one) not in run.done]
-    if len(left) < len(sources):
-        options.notes.print(
-            f"{out}: {len(sources) - len(left)} of {len(sources)} images are done already"
-        )
-    options.tell_cost(expected_seconds(detector, chosen, left, conf), len(left))
-    try:
-        with options.bar("inspecting", len(sources)) as step:
-            inspect_all(
-                detector,
-                sources,
-                run,
-                method=chosen,
-                confidence=conf,
-                as_class=as_class,
-                policy=rules,
-                step=step,
-                truth=known,
-            )
-    except KeyboardInterrupt:
-        run.finish("interrupted")
-        options.notes.print(f"{out} keeps what is done; run the same command to go on")
-        raise typer.Exit(130) from None
-    _print_run(run.finish(), {str(one) for one in sources}, as_json, fail_on)
+    from xai_detect.inspect_command import run
+
+    run(
+        source,
+        model=model,
+        method=method,
+        setting=setting,
+        as_class=as_class,
+        out=out,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        device=device,
+        engine=engine,
+        domain=domain,
+        policy=policy,
+        truth=truth,
+        fail_on=fail_on,
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -138,45 +112,26 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
-    from xai_detect.data.read import read_dataset
-    from xai_detect.evaluation import evaluate as run_evaluation
+    from xai_detect.evaluate_command import run
 
-    chosen = build_method(method, **options.settings(setting))
-    dataset = read_dataset(data, images=images, split=split)
-    detector = options.load(model, domain, device, imgsz, iou, engine)
-    run, inspector = None, options.inspector(detector, chosen, conf)
-    if explain and out is not None:
-        header = options.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data, engine)
-        run = open_run(out, header, command=options.command())
-        inspector = remembered(run, inspector)
-    if explain:
-        known = frozenset() if run is None else run.done
-        paths = [scan.path for scan in dataset.scans if scan.name not in known]
-        options.tell_cost(expected_seconds(detector, chosen, paths, conf), len(paths))
-    try:
-        with options.bar("evaluating", len(dataset)) as step:
-            result = run_evaluation(
-                detector,
-                dataset,
-                confidence=conf,
-                explain=explain,
-                inspector=inspector,
-                progress=lambda *_: step(),
-            )
-    except KeyboardInterrupt:
-        if run is not None:
-            run.finish("interrupted")
-            options.notes.print(f"{out} keeps what is done; run the same command to go on")
-        raise typer.Exit(130) from None
-    if run is not None:
-        options.notes.print(f"report: {run.finish().folder / 'report.html'}")
-    for problem in result.problems:
-        options.notes.print(f"note: {problem}")
-    if plots is not None:
-        from xai_detect.output.plots import save_plots
-
-        save_plots(result, plots)
-    print(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))
+    run(
+        data,
+        model=model,
+        images=images,
+        split=split,
+        method=method,
+        setting=setting,
+        explain=explain,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        device=device,
+        engine=engine,
+        domain=domain,
+        plots=plots,
+        out=out,
+        as_json=as_json,
+    )
 
 
 @app.command("fit-parchgrad")
@@ -195,13 +150,14 @@ def fit_parchgrad(
     seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
 ) -> None:
     """Measure the channel statistics that the parchgrad method needs."""
+    from xai_detect import prepare
     from xai_detect.data.read import read_dataset
     from xai_detect.explainers.parchgrad_fit import fit
     from xai_detect.explainers.parchgrad_statistics import save_statistics
     from xai_detect.labelled import labelled_images
 
     dataset = read_dataset(data, images=images, split=split)
-    detector = options.load(model, None, device, imgsz, 0.7)
+    detector = prepare.load(model, None, device, imgsz, 0.7)
     with options.bar("measuring", len(dataset)) as step:
         scans = labelled_images(dataset, detector.class_names, each=step)
         save_statistics(fit(detector, scans, seed=seed), out)
@@ -254,12 +210,69 @@ def demo(
         inspect(sources, model=part.model, out=folder, conf=part.confidence, truth=part.truth)
 
 
-app.command("explain")(explain_command.explain)
+@app.command()
+def explain(
+    image: Annotated[Path, typer.Argument(help="One image.")],
+    model: options.Model = "screening",
+    classifier: Annotated[
+        bool, typer.Option("--classifier", help="The model classifies whole images.")
+    ] = False,
+    asked: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
+    ] = None,
+    method: options.MethodName = "integrated_gradients",
+    setting: options.Setting = None,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One column per use: settings as name=value, several joined by ';', "
+            "such as masker=inpaint_telea."
+        ),
+    ] = None,
+    foreground: Annotated[
+        Path | None,
+        typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
+    ] = None,
+    fill: Annotated[str, typer.Option(help="What removed pixels become.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="Figure to write (.png).")] = None,
+    conf: options.Confidence = 0.25,
+    iou: options.Overlap = 0.7,
+    imgsz: options.Side = None,
+    device: options.Device = "cpu",
+    engine: options.EngineName = "eager",
+    domain: options.Domain = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the evidence for several classes and settings side by side."""
+    from xai_detect.explain_command import run
+
+    run(
+        image,
+        model=model,
+        classifier=classifier,
+        asked=asked,
+        method=method,
+        setting=setting,
+        variants=variants,
+        foreground=foreground,
+        fill=fill,
+        out=out,
+        conf=conf,
+        iou=iou,
+        imgsz=imgsz,
+        device=device,
+        engine=engine,
+        domain=domain,
+        as_json=as_json,
+    )
 
 
 @app.command("methods")
 def list_methods(as_json: options.AsJson = False) -> None:
     """List the explanation methods: what each needs, costs per detection, and who wrote it."""
+    from xai_detect.explainers import listing
+
     rows = listing.listed()
     if as_json:
         print(json.dumps([row._asdict() for row in rows], indent=1))
@@ -270,7 +283,9 @@ def list_methods(as_json: options.AsJson = False) -> None:
 @app.command()
 def doctor(as_json: options.AsJson = False) -> None:
     """Check installed versions against the adapters."""
-    findings = health.examine()
+    from xai_detect.doctor import examine
+
+    findings = examine()
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=1))
     else:
@@ -278,25 +293,6 @@ def doctor(as_json: options.AsJson = False) -> None:
             print(f"{'ok  ' if finding.fine else 'FAIL'} {finding.what}: {finding.detail}")
     if not all(finding.fine for finding in findings):
         raise typer.Exit(1)
-
-
-def _print_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn | None) -> None:
-    shown = [one for one in run.records if one.source in sources]
-    failed = {source: why for source, why in run.failed.items() if source in sources}
-    levels = [verdict.level for one in shown for verdict in one.verdicts]
-    if as_json:
-        print(text.run_json(run, shown, failed))
-    elif shown:
-        print(text.run_lines(run, shown, shown_path))
-    if not shown and len(failed) == 1:
-        raise InputError(*failed.values())
-    for source, why in failed.items():
-        print(f"failed: {shown_path(source)}: {why}", file=sys.stderr)
-    if not shown:
-        raise InputError(f"none of the {len(failed)} images could be inspected")
-    bad = {Level.UNTRUSTED} | ({Level.UNCERTAIN} if fail_on is options.FailOn.UNCERTAIN else set())
-    if fail_on is not None and bad & set(levels):
-        raise typer.Exit(3)
 
 
 def main() -> None:

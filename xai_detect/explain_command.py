@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import typer
 
-from xai_detect import options
+from xai_detect import options, prepare
 from xai_detect.comparison import REMOVALS, Comparison, compare
 from xai_detect.detectors.classifier_load import is_classifier, load_classifier
 from xai_detect.detectors.protocol import Detector
@@ -25,40 +25,31 @@ MOST_BOXES = 6
 """Of a detector's detections, so many are shown; a figure with more rows is hard to read."""
 
 
-def explain(
-    image: Annotated[Path, typer.Argument(help="One image.")],
-    model: options.Model = "screening",
-    classifier: Annotated[
-        bool, typer.Option("--classifier", help="The model classifies whole images.")
-    ] = False,
-    asked: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
-    ] = None,
-    method: options.MethodName = "integrated_gradients",
-    setting: options.Setting = None,
-    variants: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="One column per use: settings as name=value, several joined by ';', "
-            "such as masker=inpaint_telea."
-        ),
-    ] = None,
-    foreground: Annotated[
-        Path | None,
-        typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
-    ] = None,
-    fill: Annotated[str, typer.Option(help="What removed pixels become.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Figure to write (.png).")] = None,
-    conf: options.Confidence = 0.25,
-    iou: options.Overlap = 0.7,
-    imgsz: options.Side = None,
-    device: options.Device = "cpu",
-    engine: options.EngineName = "eager",
-    domain: options.Domain = None,
-    as_json: options.AsJson = False,
+def run(
+    image: Path,
+    *,
+    model: str,
+    classifier: bool,
+    asked: list[str] | None,
+    method: str,
+    setting: list[str] | None,
+    variants: list[str] | None,
+    foreground: Path | None,
+    fill: str,
+    out: Path | None,
+    conf: float,
+    iou: float,
+    imgsz: int | None,
+    device: str,
+    engine: str,
+    domain: str | None,
+    as_json: bool,
 ) -> None:
-    """Show the evidence for several classes and settings side by side."""
+    """Explain one image in all the ways asked for, print the numbers and write the figure.
+
+    Raises:
+        InputError: If an option makes no sense, or nothing was found.
+    """
     if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out is {out}; expected a name that ends in .png")
     methods = _variants(method, setting, variants)
@@ -68,7 +59,7 @@ def explain(
         found: Detector = load_classifier(model, domain=domain, device=device, engine=engine)
         targets = _labels(found, pixels, asked)
     else:
-        found = options.load(model, domain, device, imgsz, iou, engine)
+        found = prepare.load(model, domain, device, imgsz, iou, engine)
         targets = _boxes(found, pixels, asked, conf)
     result = compare(found, pixels, targets, methods, foreground=mask, fill=fill)
     if out is not None:
