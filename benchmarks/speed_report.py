@@ -151,7 +151,11 @@ PARTS = {
         "Overhead over the bare network",
         "The method's time over that of the same network called as often, at the same batch sizes, "
         "with as many backward passes to the input, and nothing else. One box. Methods that go "
-        "back only as far as a late layer come out below 1.",
+        "back only as far as a late layer come out below 1. Some do work of their own that no "
+        "number of passes pays for: LRP runs every layer several times, once for each part of its "
+        "rules; XRAI, D-CLOSE and the methods on regions segment the image, once; guided "
+        "integrated gradients sort all pixels at every step; guided backpropagation and EigenCAM "
+        "last only a pass or two, so that some milliseconds show.",
     ),
     "sharing": ("Many boxes of one image", "The first over the second."),
     "odam": (

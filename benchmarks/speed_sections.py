@@ -50,14 +50,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "odam": {},
     "occlusion": {"window": 0.2, "stride": 0.15},
     "d_rise": {"masks": 64},
-    "d_close": {"masks": 96, "levels": 2, "segments": 20},
-    "kernel_shap": {"regions": 20, "samples": 64},
+    "d_close": {"masks": 240, "levels": 2, "segments": 20},
+    "kernel_shap": {"regions": 20, "samples": 160},
     "partition_shap": {"evaluations": 48},
-    "vps": {"regions": 8},
-    "phasewin": {"regions": 8},
+    "vps": {"regions": 12},
+    "phasewin": {"regions": 16},
     "vx_code": {"side": 5},
 }
-"""Methods whose overhead is measured, with settings that take a second or so.
+"""Methods whose overhead is measured, with settings that take seconds, far below their defaults.
 
 Left out are those that need more than a detector and an image: classifiers (``cam``), transformers
 (``attention``), statistics of a data set (``parchgrad``); and the controls, which run no network.

@@ -7,6 +7,7 @@ from toy import CELL, GAIN, ToyDetector, scene
 
 from xai_detect import fills
 from xai_detect.errors import ExplainError, InputError
+from xai_detect.explainers import path
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, baseline_image
 from xai_detect.explainers.methods import build_method
@@ -166,3 +167,29 @@ def test_unknown_methods_and_settings_are_named():
         build_method("integrated_gradients", stps=3)
     with pytest.raises(InputError, match="1 <= steps <= max_steps"):
         build_method("integrated_gradients", steps=300)
+
+
+def test_few_gradients_are_held_and_none_is_lost(monkeypatch):
+    detector, image = ToyDetector(curved=True), scene(("red", 1, 1), ("green", 5, 2))
+    targets = list(detect(detector, image, 0.0))[:2]
+    method = IntegratedGradients(steps=3, max_steps=60, tolerance=1e-9, baseline="black")
+    most, held = [0], path._Sums.add
+
+    def watched(sums, *given):
+        held(sums, *given)
+        most[0] = max(most[0], sum(len(one.rows) for one in sums._held))
+
+    monkeypatch.setattr(path._Sums, "add", watched)
+    every = explain(method, detector, image, targets)
+    assert most[0] > 5
+    most[0] = 0
+    monkeypatch.setattr(path, "MOST_HELD", 5)
+    few = explain(method, detector, image, targets)
+    assert 0 < most[0] <= 5
+    for one, other in zip(every, few, strict=True):
+        torch.testing.assert_close(one.heatmap, other.heatmap, rtol=0, atol=2e-3)
+        # what the map sums to is what the record says: no piece was dropped or counted twice
+        for each in (one, other):
+            change = each.measured["score"] - each.measured["baseline_score"]
+            error = abs(float(each.heatmap.sum()) - change) / abs(change)
+            assert error == pytest.approx(each.measured["completeness_error"], abs=1e-3)

@@ -17,6 +17,10 @@ from xai_detect.types import Target
 SETTLED = 20
 """A piece that misses less than this part of the tolerance is never cut again."""
 
+MOST_HELD = 96
+"""Gradients held at most; those of pieces that miss least are counted for good beyond it, so that
+memory does not grow with the number of steps."""
+
 POINTS = 8
 """Most points in one batch: what is kept for their backward pass fills memory."""
 
@@ -162,18 +166,23 @@ class _Sums:
     ) -> None:
         """Count a piece for some targets; hold it for those whose score difference it misses."""
         width = piece.high - piece.low
-        attributed = (gradient * self._change).flatten(1).sum(dim=1) * width
+        attributed = gradient.flatten(1) @ self._change.flatten() * width
         gap = (attributed - (piece.after - piece.before)[rows]).abs()
         missed = gap / self._difference[rows].abs().clamp(min=torch.finfo(gap.dtype).tiny)
         self.attributed[rows] += attributed
-        largest = gradient.abs().amax().clamp(min=torch.finfo(gradient.dtype).tiny)
         kept = missed > self._settled
-        self._total[rows[~kept]] += gradient[~kept] * width
         if bool(kept.any()):
+            tiny = torch.finfo(gradient.dtype).tiny
+            largest = torch.stack(gradient.aminmax()).abs().amax().clamp(min=tiny)
             half = (gradient[kept] / largest).half()
             self._held.append(
                 _Held(piece, rows[kept], half, largest, attributed[kept], missed[kept])
             )
+            rows, gradient = rows[~kept], gradient[~kept]
+        self._total.index_add_(0, rows, gradient, alpha=width)
+        while sum(len(held.rows) for held in self._held) > MOST_HELD:
+            least = min(range(len(self._held)), key=lambda row: self._held[row].missed.amax())
+            self._count(self._held.pop(least))
 
     def take_worst(self, tolerance: float) -> _Held | None:
         """Take back the piece that misses most; None if every target is within ``tolerance``.
@@ -196,14 +205,18 @@ class _Sums:
         """Add up the targets of a piece that fail no more; whether any is left."""
         done = ~failing[held.rows]
         if bool(done.any()):
-            width = held.piece.high - held.piece.low
-            self._total[held.rows[done]] += held.of(done).gradient * width
+            self._count(held.of(done))
         return not bool(done.all())
+
+    def _count(self, held: _Held) -> None:
+        """Add up a piece for good."""
+        width = held.piece.high - held.piece.low
+        self._total.index_add_(0, held.rows, held.gradient, alpha=width)
 
     def gradient(self) -> Float[Tensor, "k 3 i j"]:
         """The average gradient over the whole path."""
         for held in self._held:
-            self._total[held.rows] += held.gradient * (held.piece.high - held.piece.low)
+            self._count(held)
         self._held.clear()
         return self._total
 
@@ -280,8 +293,8 @@ class StraightPath:
         engine = captum.attr.IntegratedGradients(self._probe.scores, multiply_by_inputs=False)
         engine.gradient_func = all_targets
         stacked = engine.attribute(
-            self._start + high * self._change,
-            baselines=self._start + low * self._change,
+            torch.add(self._start, self._change, alpha=high),
+            baselines=torch.add(self._start, self._change, alpha=low),
             n_steps=1,
             method="gausslegendre",
         )
@@ -291,4 +304,4 @@ class StraightPath:
 
     def _scores(self, position: float) -> Float[Tensor, "k"]:
         with torch.no_grad():
-            return self._probe.scores(self._start + position * self._change)
+            return self._probe.scores(torch.add(self._start, self._change, alpha=position))
