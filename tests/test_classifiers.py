@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import xai_detect as xd
-from xai_detect.detectors.classifier_load import is_classifier
+from xai_detect.detectors.classifier_load import _state, is_classifier
 from xai_detect.detectors.classifiers import ClassifierLayout, ImageClassifier
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights import quiet
@@ -367,3 +368,14 @@ def test_a_classification_is_weighed_without_a_verdict(untrained):
         assert math.isnan(evidence["inside"])
         assert not math.isnan(evidence["necessity"])
         assert verdict.level is not xd.Level.TRUSTED
+
+
+def test_names_in_old_densenet_files_are_those_of_today(tmp_path):
+    classifier = xd.build_classifier("densenet121", ("a", "b"), input_size=64)
+    old = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", key): value
+        for key, value in classifier.module.network.state_dict().items()
+    }
+    torch.save(old, tmp_path / "old.pth")
+    assert any("denselayer1.norm.1.weight" in key for key in old)
+    assert set(_state(tmp_path / "old.pth")) == set(classifier.module.network.state_dict())

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zlib
@@ -154,6 +155,46 @@ def test_a_verdict_can_decide_the_exit_code(monkeypatch, scans, call):
     assert code == 3
     assert call("inspect", "scans/d.png", "--fail-on", "uncertain", "--out", "one")[0] == 3
     assert call("inspect", "scans/d.png", "--out", "one")[0] == 0
+
+
+def test_an_image_without_a_verdict_has_not_passed(scans, call):
+    (scans / "b.png").write_bytes(b"damaged")
+    words = ("inspect", "scans/b.png", "scans/c.png", "--out", "one")
+    assert call(*words)[0] == 0
+    assert call(*words, "--fail-on", "untrusted")[0] == 3
+
+
+def test_a_scalar_with_a_typing_error_stops_before_the_first_image(scans, call):
+    words = ("--setting", "scalar=logits")
+    for command in (("inspect", "scans"), ("evaluate", coco(scans), "--images", "scans")):
+        code, out, err = call(*command, *words)
+        assert (code, out) == (1, "")
+        assert "there is no scalar 'logits'; choose from logit" in err
+
+
+def test_a_black_box_is_evaluated_without_explanations(toy, scans, call, monkeypatch):
+    class Sealed:
+        provenance, class_names = toy.provenance, toy.class_names
+        frame, detect = staticmethod(toy.frame), staticmethod(toy.detect)
+
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: Sealed())
+    words = ("evaluate", coco(scans), "--images", "scans")
+    assert call(*words, "--no-explain")[0] == 0
+    assert "is a black box; methods that work with it" in call(*words)[2]
+    assert "leave one of them out" in call(*words, "--no-explain", "--out", "kept")[2]
+
+
+def test_verdicts_of_other_pixels_are_never_handed_out(scans, call):
+    words = ("evaluate", coco(scans), "--out", "kept", "--setting", "steps=2")
+    assert call(*words, "--images", "scans")[0] == 0
+    shutil.copytree("scans", "others")
+    code, _, err = call(*words, "--images", "others")
+    assert code == 1
+    assert "images" in err
+    write(Path("scans/a.png"), ("red", 6, 6))
+    code, _, err = call(*words, "--images", "scans")
+    assert code == 0
+    assert "kept holds verdicts of another image named a.png" in err
 
 
 def test_another_class_can_be_asked_about(call):
@@ -585,6 +626,13 @@ def test_the_demo_shows_what_is_right_and_what_is_not(tmp_path, real_call, monke
     assert "0 TRUSTED, 0 UNCERTAIN, 1 UNTRUSTED" in marked
     for name in ("screening", "marker"):
         assert (tmp_path / "shown" / name / "report.html").is_file()
+
+
+def test_an_interrupted_demo_simulates_what_is_missing(tmp_path, monkeypatch):
+    (tmp_path / "marker_scans" / "annotations").mkdir(parents=True)
+    (tmp_path / "marker_scans" / "images" / "val").mkdir(parents=True)
+    monkeypatch.setattr(demo, "SCANS", 1)
+    assert len(demo.parts(tmp_path)[1].sources) == 1
 
 
 def test_the_demo_says_so_if_its_scans_are_missing(tmp_path, monkeypatch):

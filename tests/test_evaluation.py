@@ -217,6 +217,17 @@ def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
     assert result.verdicts.confidence.n == 2
 
 
+def test_an_image_that_no_method_can_explain_keeps_its_detections(toys):
+    def refusing(_image, _source):
+        raise InputError("too small for a mask cell")
+
+    plain, result = (evaluate(ToyDetector(), toys, inspector=one) for one in (None, refusing))
+    assert result.n_images == plain.n_images == 3
+    assert result.precision_figures.figures == plain.precision_figures.figures
+    assert result.verdicts.confidence.n == 0
+    assert sum("too small for a mask cell; its verdicts" in one for one in result.problems) == 3
+
+
 def judged(trust, right, confidence=0.5):
     return Judged(Level.TRUSTED, trust, confidence, right)
 

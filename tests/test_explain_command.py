@@ -156,6 +156,20 @@ def test_the_command_compares_classes_and_variants(typed, tmp_path, classifier):
     assert scores[0] + scores[2] == pytest.approx(1, rel=1e-4)
 
 
+def test_a_mask_marks_what_is_not_black_and_not_everything(typed, tmp_path, classifier):
+    image = saved(tmp_path / "bag.png", scene(("red", 2, 3)))
+    mask = np.zeros((64, 64), np.uint8)
+    mask[:16] = 1  # a mask of labels
+    cv2.imwrite("mask.png", mask)
+    words = (image, "--model", classifier, "--method", "input_x_gradient", "--foreground")
+    assert "(chance 25 %)" in typed(*words, "mask.png")[1]
+    for value, which in ((0, "nothing"), (7, "everything")):
+        cv2.imwrite("mask.png", np.full((64, 64), value, np.uint8))
+        code, _, err = typed(*words, "mask.png")
+        assert code == 1
+        assert f"mask.png marks {which}; expected a mask" in err
+
+
 def test_without_a_class_the_best_is_asked(typed, tmp_path, classifier):
     image = saved(tmp_path / "bag.png", scene(("red", 2, 3)))
     words = (image, "--model", classifier, "--method", "input_x_gradient", "--json")

@@ -193,3 +193,12 @@ def test_few_gradients_are_held_and_none_is_lost(monkeypatch):
             change = each.measured["score"] - each.measured["baseline_score"]
             error = abs(float(each.heatmap.sum()) - change) / abs(change)
             assert error == pytest.approx(each.measured["completeness_error"], abs=1e-3)
+
+
+def test_passes_of_all_groups_are_counted_and_foretold():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    method = IntegratedGradients(steps=2, max_steps=2)
+    maps = explain(method, detector, image, [target] * 13)
+    spent = {(m.measured["forward_passes"], m.measured["backward_passes"]) for m in maps}
+    assert spent == {(8.0, 26.0)} == {method.expected_passes(13)}

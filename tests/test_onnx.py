@@ -24,6 +24,7 @@ from xai_detect.detectors.weights import digest, quiet
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley import KernelShap
+from xai_detect.explainers.survival import Survival
 from xai_detect.frame import Frame
 from xai_detect.images import load_image
 from xai_detect.inspection import detect, inspect
@@ -543,3 +544,11 @@ def test_an_export_finds_what_the_white_box_finds(shared, coco_images, tmp_path,
         torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-2)
     (map_,) = explain(QUICK, ours, image, [found.target(0)])
     assert float(map_.heatmap.abs().max()) > 0
+
+
+@pytest.mark.parametrize(("batch", "asked"), [(3, 3), ("b", 16)])
+def test_mask_methods_ask_for_as_many_images_as_the_network_takes(tmp_path, batch, asked):
+    path = written(tmp_path / "n.onnx", toy_graph((batch, 3, 64, 64)), names=NAMES)
+    detector, image = load_detector(path), scene(("red", 1, 1))
+    assert detector.device == torch.device("cpu")
+    assert Survival(detector, image, list(detect(detector, image))).batch == asked

@@ -16,7 +16,8 @@ from xai_detect.detectors.scalars import (
     survival,
 )
 from xai_detect.errors import InputError
-from xai_detect.explainers.explain import explain
+from xai_detect.explainers.d_rise import DRise
+from xai_detect.explainers.explain import explain, require
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.survival import Survival
 from xai_detect.frame import Frame
@@ -78,6 +79,7 @@ def test_the_runner_up_of_the_margin_is_fixed_at_the_image():
 
 def test_a_margin_needs_two_classes():
     detector = Answers([[2.0]], [[0.0, 0.0, 10.0, 5.0]])
+    detector.class_names = ("a",)
     with pytest.raises(InputError, match="this detector has one"):
         differentiable("margin", detector, [target()], FRAME, torch.zeros(1, 3, 20, 20))
 
@@ -87,7 +89,7 @@ def test_unknown_scalars_are_named():
     targets = list(detect(detector, image))
     with pytest.raises(InputError, match="there is no scalar 'logits'; choose from logit, margin"):
         explain(InputXGradient(scalar="logits"), detector, image, targets)
-    with pytest.raises(InputError, match="choose from max_raw"):
+    with pytest.raises(InputError, match="choose from auto, max_raw"):
         Survival(detector, image, targets, "logit")
 
 
@@ -181,3 +183,27 @@ def test_a_cpu_gets_as_many_images_as_its_caches_hold_and_another_device_many(si
     detector.device = torch.device("meta")
     assert Survival(detector, image, [target]).batch == 16
     assert Survival(detector, image, [target], batch=3).batch == 3
+
+
+def test_sides_are_told_in_image_pixels_without_the_padding():
+    frame = Frame.letterbox((40, 64), 64, stride=64, fill=0.5)
+    assert (frame.left, frame.top) == (0, 12)
+    detector = Answers([[2.0, 1.0, -3.0]], [[4.0, 20.0, 10.0, 36.0]])
+    pixels = torch.zeros(1, 3, 64, 64)
+    sides = [
+        float(differentiable(name, detector, [target()], frame, pixels)(detector.answer))
+        for name in ("side_l", "side_t", "side_r", "side_b")
+    ]
+    assert sides == [4.0, 8.0, 10.0, 24.0]
+
+
+@pytest.mark.parametrize(
+    ("method", "words"),
+    [
+        (IntegratedGradients(scalar="logits"), "no scalar 'logits'; choose from logit, margin"),
+        (DRise(scalar="raw"), "no scalar 'raw'; choose from auto, max_raw"),
+    ],
+)
+def test_a_scalar_that_cannot_be_read_is_refused_before_any_image(method, words):
+    with pytest.raises(InputError, match=words):
+        require(method, ToyDetector())

@@ -19,6 +19,7 @@ from xai_detect.images import SUFFIXES, load_image
 from xai_detect.inspection import detect, inspect
 from xai_detect.outcomes import GroundTruth, outcome
 from xai_detect.output.load import load_run
+from xai_detect.output.pixels import image_sha256, quantised
 from xai_detect.output.run import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
@@ -109,6 +110,8 @@ def expected_seconds(
 def remembered(run: RunWriter, judge: Inspector) -> Inspector:
     """Judge each image once: what the run holds is handed out, the rest is judged and added.
 
+    An image whose pixels are not those that the run holds under its name is an ``InputError``.
+
     Args:
         run: Where inspections are kept, by the image's name.
         judge: Inspects an image that the run does not hold.
@@ -118,6 +121,11 @@ def remembered(run: RunWriter, judge: Inspector) -> Inspector:
 
     def judge_once(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
         if name in places:
+            if held.records[places[name]].image_sha256 != image_sha256(quantised(image)):
+                raise InputError(
+                    f"{run.folder} holds verdicts of another image named {name}; "
+                    "choose another folder"
+                )
             return held.inspections[places[name]]
         inspection = judge(image, name)
         run.add(inspection)

@@ -47,7 +47,7 @@ def parts(out: Path) -> tuple[Part, Part]:
     """
     sample = sample_set()
     marked = out / "marker_scans"
-    if not (marked / "annotations").is_dir():
+    if not (marked / "annotations" / "instances_val.json").is_file():
         simulate(marked, SCANS, SEED, SIDE, "marker")
     return (
         Part(

@@ -1,5 +1,6 @@
 """``xai-detect evaluate``: AP, precision and recall, and how often the verdict is right."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from xai_detect import options, prepare
 from xai_detect.batch import expected_seconds, remembered
 from xai_detect.data.read import read_dataset
+from xai_detect.errors import InputError
 from xai_detect.evaluation import evaluate
 from xai_detect.explainers.methods import build_method
 from xai_detect.output import text
@@ -43,9 +45,14 @@ def run(
     chosen = build_method(method, **options.settings(setting))
     dataset = read_dataset(data, images=images, split=split)
     detector = prepare.load(model, domain, device, imgsz, iou, engine)
-    kept, inspector = None, prepare.inspector(detector, chosen, conf)
-    if explain and out is not None:
+    if out is not None and not explain:
+        raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
+    kept, inspector = None, prepare.inspector(detector, chosen, conf) if explain else None
+    if inspector is not None and out is not None:
         header = prepare.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data, engine)
+        read = {"images": images and str(images.resolve()), "split": split}
+        chosen_from = {name: value for name, value in read.items() if value is not None}
+        header = replace(header, options={**header.options, **chosen_from})
         kept = open_run(out, header, command=options.command())
         inspector = remembered(kept, inspector)
     if explain:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from xai_detect.data.records import Dataset, Scan
 from xai_detect.detectors.protocol import Detector
-from xai_detect.errors import ExplainError, InputError
+from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
 from xai_detect.images import load_image
@@ -95,7 +95,7 @@ def evaluate(
             seen.append(_see(detector, scan, confidence, own_labels, judge))
         except InputError as error:
             problems.append(f"{error}; the image is left out")
-        except ExplainError as error:
+        except _UnexplainedError as error:
             seen.append(_see(detector, scan, confidence, own_labels, None))
             problems.append(f"{scan.name}: {error}; its verdicts are left out")
         if progress is not None:
@@ -185,6 +185,10 @@ def _rows(detections: Detections, rows: Int[Tensor, "r"]) -> Detections:
     )
 
 
+class _UnexplainedError(Exception):
+    """One image could be read and searched, but not explained."""
+
+
 Relabel = Callable[[Detections], tuple[Detections, list[int]]]
 
 
@@ -201,7 +205,12 @@ def _see(
     detections, _ = own_labels(raw)
     truth = scan.truth()
     kept = _rows(detections, (detections.scores > confidence).nonzero().flatten())
-    judged = () if judge is None else _judged(judge(image, scan.name), own_labels, truth)
+    judged: tuple[Judged, ...] = ()
+    if judge is not None:
+        try:
+            judged = _judged(judge(image, scan.name), own_labels, truth)
+        except XaiDetectError as error:
+            raise _UnexplainedError(str(error)) from error
     return _Seen(truth, detections, kept, match(kept, truth), judged)
 
 

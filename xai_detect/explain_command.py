@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 import typer
+from jaxtyping import Bool
+from torch import Tensor
 
 from xai_detect import options, prepare
 from xai_detect.comparison import REMOVALS, Comparison, compare
@@ -54,7 +56,7 @@ def run(
         raise InputError(f"--out is {out}; expected a name that ends in .png")
     methods = _variants(method, setting, variants)
     pixels = load_image(image)
-    mask = None if foreground is None else load_image(foreground).amax(dim=0) > 0.5
+    mask = None if foreground is None else _marked(foreground)
     if classifier or is_classifier(model):
         found: Detector = load_classifier(model, domain=domain, device=device, engine=engine)
         targets = _labels(found, pixels, asked)
@@ -68,6 +70,15 @@ def run(
         typer.echo(text.as_json(_content(result, image, found, out)))
     else:
         typer.echo(_lines(result, out))
+
+
+def _marked(path: Path) -> Bool[Tensor, "h w"]:
+    """What a mask image marks: all that is not black."""
+    found = load_image(path).amax(dim=0) > 0
+    if bool(found.all()) or not bool(found.any()):
+        which = "everything" if bool(found.all()) else "nothing"
+        raise InputError(f"{path} marks {which}; expected a mask, black where nothing matters")
+    return found
 
 
 def _variants(

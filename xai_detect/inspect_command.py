@@ -7,6 +7,7 @@ import typer
 from xai_detect import options, prepare
 from xai_detect.batch import expected_seconds, find_sources, inspect_all, shown_path
 from xai_detect.errors import InputError
+from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
 from xai_detect.output import text
 from xai_detect.output.load import Run
@@ -44,6 +45,7 @@ def run(
     chosen = build_method(method, **options.settings(setting))
     rules = read_policy(policy) if policy else DEFAULT_POLICY
     detector = prepare.load(model, domain, device, imgsz, iou, engine)
+    require(chosen, detector)
     if as_class is not None:
         label_of(as_class, detector.class_names)
     known = None if truth is None else prepare.ground_truth(truth, detector.class_names)
@@ -89,6 +91,9 @@ def _tell(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn | 
         typer.echo(f"failed: {shown_path(source)}: {why}", err=True)
     if not shown:
         raise InputError(f"none of the {len(failed)} images could be inspected")
+    # an image without a verdict has not passed
+    if fail_on is not None and failed:
+        raise typer.Exit(3)
     bad = {Level.UNTRUSTED} | ({Level.UNCERTAIN} if fail_on is options.FailOn.UNCERTAIN else set())
     if fail_on is not None and bad & set(levels):
         raise typer.Exit(3)

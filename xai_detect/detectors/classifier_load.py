@@ -38,6 +38,9 @@ FAMILIES = re.compile(
 )
 """Torchvision's convolutional classifiers that answer with one tensor."""
 
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
+"""Names in the published DenseNet files, from before layers' names could not hold dots."""
+
 KIND = "classifier"
 IMAGENET_MEAN: Colour = (0.485, 0.456, 0.406)
 IMAGENET_STD: Colour = (0.229, 0.224, 0.225)
@@ -269,7 +272,7 @@ def _state(path: Path) -> dict[str, torch.Tensor]:
         isinstance(one, torch.Tensor) for one in content.values()
     ):
         raise WeightsError(f"{path.name} is no table of weights; save network.state_dict()")
-    return content
+    return {OLD_DENSENET.sub(r"\1\2", str(key)): one for key, one in content.items()}
 
 
 def _described(path: Path, domain: str | None) -> ClassifierLayout:
@@ -309,13 +312,14 @@ def _published(model: str, domain: str, device: torch.device, engine: str) -> Im
     file = download.cache() / Path(weights.url).name
     if not file.is_file():
         download.fetch(weights.url, file)
+    sha256 = download.checked_digest(file)
     shown = weights.transforms()
     layout = ClassifierLayout(
         model, tuple(_distinct(weights.meta["categories"])), _sides(int(shown.crop_size[0])),
         _colour(json.dumps(shown.mean)), _colour(json.dumps(shown.std)), False, domain,
     )  # fmt: skip
     network = _filled(layout, file)
-    provenance = _provenance(f"torchvision/{model}", digest(file), layout)
+    provenance = _provenance(f"torchvision/{model}", sha256, layout)
     return ImageClassifier(network, layout, provenance, device=device, engine=engine)
 
 

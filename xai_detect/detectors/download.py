@@ -1,6 +1,7 @@
 """Fetching a file once, with an error that says what to do where there is no network."""
 
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from xai_detect.detectors.weights import digest
 from xai_detect.errors import WeightsError
 
 PATIENCE = 2.0
@@ -65,3 +67,18 @@ def _await_answer(url: str) -> None:
     attempt.join(PATIENCE)
     if not answers:
         raise OSError(f"no answer from {host}")
+
+
+def checked_digest(file: Path) -> str:
+    """The digest of a downloaded file, which must begin as its published name says.
+
+    Raises:
+        WeightsError: If it does not.
+    """
+    sha256, promised = digest(file), re.search(r"-([0-9a-f]{8,})\.", file.name)
+    if promised and not sha256.startswith(promised[1]):
+        raise WeightsError(
+            f"{file} has sha256 {sha256[:12]}..., but its name promises {promised[1]}...: "
+            "delete it and download it again"
+        )
+    return sha256

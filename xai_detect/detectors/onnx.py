@@ -90,6 +90,8 @@ class OnnxDetector:
         self.provenance = provenance
         self.class_names = class_names
         self.frame = placing.frame
+        self.device = network.device
+        self.fixed_batch = network.batch
         self._network = network
         self._iou = iou
 
@@ -134,6 +136,8 @@ class SealedOnnxDetector:
         self.provenance = provenance
         self.class_names = class_names
         self.frame = placing.frame
+        self.device = network.device
+        self.fixed_batch = network.batch
         self._network = network
         self._shares = placing.stretched
 

@@ -23,6 +23,7 @@ class Network:
     Attributes:
         size: ``(height, width)`` of the input; None where any will do.
         batch: Images it takes at a time; None where any number will do.
+        device: Where it runs.
     """
 
     def __init__(self, session: Any, name: str) -> None:
@@ -54,6 +55,8 @@ class Network:
             )
         self.batch: int | None = shape[0]
         self.size: Size | None = None if not shape[2] or not shape[3] else (shape[2], shape[3])
+        on_gpu = session.get_providers()[:1] == ["CUDAExecutionProvider"]
+        self.device = torch.device("cuda" if on_gpu else "cpu")
         self._session = session
         self._name = name
         self._input = inputs[0].name

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xai_detect import boxes
 from xai_detect.boxes import Box
-from xai_detect.detectors.protocol import Candidates, Raw, WhiteBoxDetector
+from xai_detect.detectors.protocol import Candidates, Detector, Raw, RawDetector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.frame import Frame
 from xai_detect.types import Detections, Target
@@ -30,6 +30,36 @@ SIDES = {"side_l": 0, "side_t": 1, "side_r": 2, "side_b": 3}
 
 SURVIVAL = ("max_raw", "max_raw_cos", "post_nms")
 """Scalars for changed images, without gradient; ``survival`` and ``kept`` say what each is."""
+
+
+def check_differentiable(name: str, detector: Detector) -> None:
+    """Check that a scalar of ``DIFFERENTIABLE`` can be read off a detector.
+
+    Raises:
+        InputError: If there is no such scalar, or ``margin`` is asked of a one-class detector.
+    """
+    if name not in DIFFERENTIABLE:
+        raise InputError(f"there is no scalar {name!r}; choose from {', '.join(DIFFERENTIABLE)}")
+    if name == "margin" and len(detector.class_names) < 2:
+        raise InputError(
+            "the scalar 'margin' compares two classes, but this detector has one; use 'logit'"
+        )
+
+
+def check_survival(name: str, detector: Detector) -> None:
+    """Check that a scalar of ``SURVIVAL``, or ``auto``, can be read off a detector.
+
+    Raises:
+        InputError: If there is no such scalar, or it needs raw predictions that are not shown.
+    """
+    if name not in ("auto", *SURVIVAL):
+        raise InputError(f"there is no scalar {name!r}; choose from auto, {', '.join(SURVIVAL)}")
+    if name not in ("auto", "post_nms") and not isinstance(detector, RawDetector):
+        raise InputError(
+            f"scalar {name!r} needs raw predictions, which this detector does not show; "
+            "use 'post_nms'"
+        )
+
 
 Reader = Callable[[Candidates], Float[Tensor, "b k"]]
 """Reads one number per image and target off the targets' candidates."""
@@ -61,6 +91,7 @@ def differentiable(
     Raises:
         InputError: If there is no such scalar, or ``margin`` is asked of a one-class detector.
     """
+    check_differentiable(name, detector)
     labels = torch.tensor([target.label for target in targets], dtype=torch.int64)
     rows = torch.arange(len(targets))
     match name:
@@ -76,11 +107,10 @@ def differentiable(
         case "margin":
             rivals = _runner_ups(detector, targets, frame, pixels)
             return lambda found: found.log_odds[:, rows, labels] - found.log_odds[:, rows, rivals]
-        case "side_l" | "side_t" | "side_r" | "side_b":
+        case _:
             side = SIDES[name]
-            scale = frame.scale[1 - side % 2]
-            return lambda found: found.boxes[:, :, side] / scale
-    raise InputError(f"there is no scalar {name!r}; choose from {', '.join(DIFFERENTIABLE)}")
+            scale, padding = frame.scale[1 - side % 2], (frame.left, frame.top)[side % 2]
+            return lambda found: (found.boxes[:, :, side] - padding) / scale
 
 
 def _runner_ups(
@@ -88,10 +118,6 @@ def _runner_ups(
 ) -> Tensor:
     with torch.no_grad():
         log_odds = detector.candidate(pixels, targets, frame).log_odds[0].clone()
-    if log_odds.shape[1] < 2:
-        raise InputError(
-            "the scalar 'margin' compares two classes, but this detector has one; use 'logit'"
-        )
     for row, target in enumerate(targets):
         log_odds[row, target.label] = -torch.inf
     return log_odds.argmax(dim=1).cpu()
@@ -148,13 +174,13 @@ def cosine_survival(
     """The scalar ``max_raw_cos`` of each target: D-RISE's own similarity, in [0, 1].
 
     The largest product of IoU, cosine between the class probabilities of a raw prediction and
-    those of the target's candidate in the unchanged image, and objectness, for which the largest
+    those of the target in the unchanged image, and objectness, for which the largest
     class probability stands. Petsiuk et al., CVPR 2021.
 
     Args:
         raw: Predictions of a batch.
-        targets: The questions; their ``candidate`` counts in ``whole`` if it is a row there, else
-            the raw prediction that answers ``max_raw`` best.
+        targets: The questions; what stands for each in ``whole`` is the raw prediction that
+            answers ``max_raw`` best.
         frame: Where the image lies in the input.
         whole: Predictions for the unchanged image.
     """

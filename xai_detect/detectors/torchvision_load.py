@@ -13,7 +13,7 @@ import torch
 
 from xai_detect.detectors import download
 from xai_detect.detectors.torchvision import TorchvisionDetector
-from xai_detect.detectors.weights import check_finite, digest
+from xai_detect.detectors.weights import check_finite
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.types import Provenance
 
@@ -47,7 +47,7 @@ def load_torchvision(
     file = download.cache() / Path(weights.url).name
     if not file.is_file():
         download.fetch(weights.url, file)
-    sha256 = _checked(file)
+    sha256 = download.checked_digest(file)
     network = _built(models.get_model_builder(model), weights, file)
     check_finite(network, file.name)
     _resize(network.transform, imgsz, model)
@@ -55,17 +55,6 @@ def load_torchvision(
         f"torchvision/{model}", "torchvision", sha256, domain, _sides(network.transform)
     )
     return TorchvisionDetector(network, weights.meta["categories"][1:], provenance, device)
-
-
-def _checked(file: Path) -> str:
-    """The file's digest, which must begin as its published name says."""
-    sha256, promised = digest(file), re.search(r"-([0-9a-f]{8,})\.", file.name)
-    if promised and not sha256.startswith(promised[1]):
-        raise WeightsError(
-            f"{file} has sha256 {sha256[:12]}..., but its name promises {promised[1]}...: "
-            "delete it and download it again"
-        )
-    return sha256
 
 
 def _built(builder: Any, weights: Any, file: Path) -> Any:

@@ -15,6 +15,9 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.survival import Survival
 from xai_detect.types import Target
 
+COPIES = 6_500_000
+"""Image pixels of changed copies made at once, which are held beside the network's own memory."""
+
 DRAWS = 10
 """Most draws per coalition that is still wanted; many draw what was drawn before."""
 
@@ -51,12 +54,13 @@ class Game:
         self.survival = survival
         self._hiding = fills.Hiding(image, masker)
         self._regions = regions
+        self._most = max(1, COPIES // regions.numel())
 
     def values(self, shown: Bool[Tensor, "n m"]) -> Float[Tensor, "n k"]:
         """The scores of all targets, for every coalition of shown regions."""
         parts = [
             self.survival.of_images(self._hiding(~some[:, self._regions]))
-            for some in torch.split(shown, self.survival.batch)
+            for some in torch.split(shown, min(self.survival.batch, self._most))
         ]
         return torch.cat(parts).double()
 

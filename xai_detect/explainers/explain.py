@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.detectors.scalars import check_differentiable, check_survival
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of, undisturbed
@@ -51,10 +52,10 @@ def explain(
 
 
 def require(method: Method[Any], detector: Detector) -> None:
-    """Check that a detector shows what a method needs.
+    """Check that a detector shows what a method needs, and the scalar that it reads.
 
     Raises:
-        InputError: If it does not; the message names the methods that would work.
+        InputError: If it does not; the message names the methods, or scalars, that would work.
     """
     white = isinstance(detector, WhiteBoxDetector)
     if method.needs in (Needs.GRADIENTS, Needs.ATTENTION) and not white:
@@ -63,6 +64,10 @@ def require(method: Method[Any], detector: Detector) -> None:
             f"{method.name} needs {method.needs}, but {detector.provenance.name} is a black box; "
             f"methods that work with it: {', '.join(able) or 'none'}"
         )
+    scalar = getattr(method, "scalar", None)
+    if scalar is not None:
+        check = check_survival if method.needs == Needs.SCORES else check_differentiable
+        check(scalar, detector)
 
 
 def _checked(

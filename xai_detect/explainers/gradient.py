@@ -56,13 +56,22 @@ def in_groups(
     frame = detector.frame((image.shape[1], image.shape[2]))
     pixels = frame.to_input(image[None])
     groups = [targets[row : row + TOGETHER] for row in range(0, len(targets), TOGETHER)]
-    return [
-        attribution
-        for group in groups
-        for attribution in method.attribute(
+    found = [
+        method.attribute(
             Probe(detector, group, frame, pixels, method.scalar), frame, image, detector
         )
+        for group in groups
     ]
+    spent = {
+        name: sum(group[0].measured[name] for group in found)
+        for name in ("forward_passes", "backward_passes")
+    }
+    return [Attribution(one.heatmap, {**one.measured, **spent}) for group in found for one in group]
+
+
+def paths_of(targets: int) -> int:
+    """How many groups of targets share a path."""
+    return math.ceil(targets / TOGETHER)
 
 
 def refuse_pointless(name: str, scalar: str) -> None:
@@ -184,7 +193,7 @@ class IntegratedGradients:
     Attributes:
         steps: Pieces to begin with, between the squares of equal steps; with ``max_steps`` the
             same, nothing is cut again.
-        max_steps: Most gradient evaluations for one call; they serve all targets.
+        max_steps: Most gradient evaluations; they serve up to twelve targets at once.
         tolerance: Completeness error to stay under, as a share of the score difference.
         baseline: Start of the path; see ``baseline_image``.
         scalar: What is explained: a name in ``DIFFERENTIABLE``.
@@ -240,9 +249,9 @@ class IntegratedGradients:
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """About 24 evaluations where pieces may be cut again, as measured on COCO detectors."""
         if self.steps + 2 > self.max_steps:
-            return float(self.steps + 2), float(self.steps * targets)
+            return float((self.steps + 2) * paths_of(targets)), float(self.steps * targets)
         evaluations = float(min(24, self.max_steps))
-        return evaluations + self.steps + 1, evaluations * targets
+        return (evaluations + self.steps + 1) * paths_of(targets), evaluations * targets
 
 
 def _measured(probe: Probe, path: StraightPath, attributed: Tensor, row: int) -> dict[str, float]:

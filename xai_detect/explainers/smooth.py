@@ -16,7 +16,7 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.gradient import completeness, in_groups
+from xai_detect.explainers.gradient import completeness, in_groups, paths_of
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.references import digest, draws, reference_image, reference_names
@@ -84,7 +84,7 @@ class SmoothGrad:
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """One forward pass per copy, one backward pass per copy and target."""
-        return float(self.samples), float(self.samples * targets)
+        return float(self.samples * paths_of(targets)), float(self.samples * targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +166,8 @@ class ExpectedGradients:
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """One forward pass per sample, per reference (about five) and for the image."""
-        return self.samples + min(self.samples, 5) + 1.0, float(self.samples * targets)
+        forward = self.samples + min(self.samples, 5) + 1
+        return float(forward * paths_of(targets)), float(self.samples * targets)
 
 
 def _along(

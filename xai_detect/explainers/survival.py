@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, RawDetector
-from xai_detect.detectors.scalars import SURVIVAL, cosine_survival, kept, survival
+from xai_detect.detectors.scalars import check_survival, cosine_survival, kept, survival
 from xai_detect.errors import InputError
 from xai_detect.frame import Frame
 from xai_detect.types import Target
@@ -34,7 +34,14 @@ def check_batch(batch: int | None) -> None:
 
 
 def _fitting(detector: Detector, frame: Frame) -> int:
-    """Images per forward pass that suit the device; a detector that names none runs on a CPU."""
+    """Images per forward pass that suit the network and its device.
+
+    A network that takes a fixed number gets it. A detector that names no device runs on a CPU, as
+    far as is known here.
+    """
+    fixed: int | None = getattr(detector, "fixed_batch", None)
+    if fixed is not None:
+        return fixed
     device = torch.device(getattr(detector, "device", "cpu"))
     if device.type != "cpu":
         return MOST
@@ -73,15 +80,9 @@ class Survival:
         Raises:
             InputError: If there is no such scalar, or the detector cannot answer it.
         """
+        check_survival(scalar, detector)
         if scalar == "auto":
             scalar = "max_raw" if isinstance(detector, RawDetector) else "post_nms"
-        if scalar not in SURVIVAL:
-            raise InputError(f"there is no scalar {scalar!r}; choose from {', '.join(SURVIVAL)}")
-        if scalar != "post_nms" and not isinstance(detector, RawDetector):
-            raise InputError(
-                f"scalar {scalar!r} needs raw predictions, which this detector does not show; "
-                "use 'post_nms'"
-            )
         check_batch(batch)
         self.scalar = scalar
         self.forward_passes = 0

@@ -124,10 +124,14 @@ def simulate(
     records = []
     # generator: records come in the order of the scans, each as soon as it is ready
     workers = Parallel(n_jobs=processes, return_as="generator")
-    for record in workers(delayed(_one)(job, index) for index in range(scans)):
-        records.append(record)
-        if progress is not None:
-            progress(len(records), scans)
+    threads = cv2.getNumThreads()
+    try:
+        for record in workers(delayed(_one)(job, index) for index in range(scans)):
+            records.append(record)
+            if progress is not None:
+                progress(len(records), scans)
+    finally:
+        cv2.setNumThreads(threads)
     names = WORLDS[planted] if planted is not None else tuple(DANGEROUS)
     info = {"seed": seed, "scans": scans, "size": size, "planted": planted, "variant": variant}
     items = _write(file, records, "annotations", names, info)
