@@ -160,13 +160,18 @@ PARTS = {
     "sharing": ("Many boxes of one image", "The first over the second."),
     "odam": (
         "ODAM of all boxes in one call",
-        "The other way's time over that of one call with one small backward pass for all boxes.",
+        "The other way's time over that of one call with one small backward pass for all boxes. A "
+        "loop over n calls cannot cost more than n of them, so that ten times is out of reach for "
+        "ten boxes; the last rows are the backward passes alone.",
     ),
     "peers": (
         "Beside other libraries",
         "The other library's time over ours; above 1, ours is faster. Both use the same network "
         "object, image, boxes and numbers of masks, steps or evaluations. Its parameters are "
-        "frozen, which spares the others gradients of weights.",
+        "frozen, which spares the others gradients of weights. The two other D-RISEs share their "
+        "masks among boxes as ours does, and the network takes most of the time of all three: what "
+        "is left to win is small. Searches over regions share what several boxes ask for; a single "
+        "search for the sum of all boxes is cheaper, but its map of a box depends on the others.",
     ),
 }  # fmt: skip
 """Heading and explanation of every part with times."""
