@@ -171,8 +171,9 @@ PARTS = {
         "frozen, which spares the others gradients of weights. The two other D-RISEs share their "
         "masks among boxes as ours does, and the network takes most of the time of all three: what "
         "is left to win is small. Our integrated gradients measure their completeness, two forward "
-        "passes a call more than captum without its convergence delta. Searches over regions share what several boxes ask for; a single "
-        "search for the sum of all boxes is cheaper, but its map of a box depends on the others.",
+        "passes a call more than captum without its convergence delta. Searches over regions share "
+        "what several boxes ask for; a single search for the sum of all boxes is cheaper, but its "
+        "map of a box depends on the others.",
     ),
 }  # fmt: skip
 """Heading and explanation of every part with times."""
