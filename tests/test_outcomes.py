@@ -120,12 +120,12 @@ def test_runs_with_and_without_annotations_never_mix(call, annotations):  # noqa
 
 
 def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # noqa: F811
-    from xai_detect import options
+    from xai_detect import prepare
 
     asked = []
-    plain = options.inspect
+    plain = prepare.inspect
     monkeypatch.setattr(
-        options, "inspect", lambda *a, **k: asked.append(k["source"]) or plain(*a, **k)
+        prepare, "inspect", lambda *a, **k: asked.append(k["source"]) or plain(*a, **k)
     )
     words = ("evaluate", annotations, "--images", "scans", "--out", "kept", "--json")
     code, first, _ = call(*words)

@@ -493,9 +493,7 @@ def published(offline, monkeypatch):
     file = offline / "torch/hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
     file.parent.mkdir(parents=True)
     torch.save(made.state_dict(), file)
-    monkeypatch.setattr(
-        "xai_detect.detectors.torchvision_load.digest", lambda _path: "907ea3f9" + "0" * 56
-    )
+    monkeypatch.setattr("xai_detect.detectors.download.digest", lambda _path: "907ea3f9" + "0" * 56)
     return file
 
 
