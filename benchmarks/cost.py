@@ -27,10 +27,10 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradient import IntegratedGradients
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.images import load_image
 from xai_detect.inspection import detect, inspect
 from xai_detect.trust.evidence import weigh
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.images import load_image
 
 RESULTS = Path(__file__).parent / "results"
 METHOD = IntegratedGradients(steps=8, max_steps=8)

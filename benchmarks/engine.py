@@ -29,9 +29,9 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
 from xai_detect.trust.maps import smooth
+from xai_detect.values.images import load_image
 from xai_detect.xray.planted import render
 from xai_detect.xray.worlds import compose_apart
 

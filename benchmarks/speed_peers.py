@@ -24,7 +24,7 @@ from xai_detect.explainers.gradient import IntegratedGradients
 from xai_detect.explainers.partition_shap import PartitionShap
 from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
-from xai_detect.types import Detections, Target
+from xai_detect.values.detections import Detections, Target
 
 BATCH = 2
 """Images per forward pass wherever a library leaves that to its user: what is fastest at 640 pixels

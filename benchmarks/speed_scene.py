@@ -11,7 +11,7 @@ from benchmarks.speed_report import Work
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.protocol import Method
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ from xai_detect.explainers.gradient import IntegratedGradients
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.odam import Odam
 from xai_detect.explainers.protocol import Method, undisturbed
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
+from xai_detect.values.images import load_image
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "input_x_gradient": {},

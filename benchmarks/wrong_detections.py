@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from xai_detect import boxes
 from xai_detect.data.read import read_dataset
-from xai_detect.data.records import Dataset, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.output.load import Run, load_run
-from xai_detect.types import Detections, Level
+from xai_detect.values import boxes
+from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Level
+from xai_detect.values.truth import Scan
 
 RESULTS = Path(__file__).parent / "results"
 LEAST_CONFIDENCE = 0.4

@@ -22,16 +22,17 @@ import torch
 
 import xai_detect
 from xai_detect.data.read import read_dataset
-from xai_detect.data.records import Dataset, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.images import load_image
 from xai_detect.inspection import inspect
 from xai_detect.measures.matching import match
 from xai_detect.measures.statistics import wilson
 from xai_detect.output import contours
 from xai_detect.output.render import view
-from xai_detect.types import Inspection, Level
+from xai_detect.values.findings import Inspection, Level
+from xai_detect.values.images import load_image
+from xai_detect.values.truth import Scan
 
 RESULTS = Path(__file__).parent / "results"
 SHAPES = Path(__file__).parents[1] / "docs" / "images" / "zebra_giraffe.png"

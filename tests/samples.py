@@ -4,16 +4,8 @@ import math
 
 import torch
 
-from xai_detect.types import (
-    Detections,
-    Evidence,
-    Explanation,
-    Inspection,
-    Level,
-    Provenance,
-    Reason,
-    Verdict,
-)
+from xai_detect.values.detections import Detections, Provenance
+from xai_detect.values.findings import Evidence, Explanation, Inspection, Level, Reason, Verdict
 
 NAMES = ("zebra", "<b>giraffe</b>")
 DETECTOR = Provenance("toy.pt", "ultralytics", "ab" * 32, "photo", "64")

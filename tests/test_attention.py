@@ -12,7 +12,7 @@ from xai_detect.errors import InputError, TargetError
 from xai_detect.explainers.attention import Attention, on_cells, splat
 from xai_detect.explainers.explain import explain
 from xai_detect.inspection import detect
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
 
 with quiet():
     from ultralytics.nn.tasks import DetectionModel, RTDETRDetectionModel

@@ -14,7 +14,7 @@ from xai_detect.explainers.methods import METHODS
 from xai_detect.inspection import detect
 from xai_detect.trust.evidence import weigh
 from xai_detect.trust.verdict import judge
-from xai_detect.types import Level
+from xai_detect.values.findings import Level
 
 CONTROLS = ("flat", "box", "centre_gaussian", "edges", "random", "objectness")
 

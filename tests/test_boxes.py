@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect import boxes
+from xai_detect.values import boxes
 
 numbers = st.floats(-50, 50, width=32)
 corners = st.tuples(numbers, numbers, numbers, numbers)

@@ -14,10 +14,10 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.activations import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
-from xai_detect.frame import Frame
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
-from xai_detect.types import Detections, Provenance
+from xai_detect.values.detections import Detections, Provenance
+from xai_detect.values.frame import Frame
+from xai_detect.values.images import load_image
 
 LINEAR_SUM = ("grad_cam", "grad_cam_plus_plus", "hires_cam", "layer_cam")
 SPATIAL = ("ssgrad_cam", "ssgrad_cam_plus_plus")

@@ -20,7 +20,7 @@ from xai_detect.detectors.weights import quiet
 from xai_detect.errors import InputError, TargetError, WeightsError
 from xai_detect.explainers.gradient import InputXGradient
 from xai_detect.explainers.protocol import Needs
-from xai_detect.types import Provenance, Target
+from xai_detect.values.detections import Provenance, Target
 
 COLOURS = ("red", "green", "blue")
 ELSEWHERE = {

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from toy import RawToy, SealedToy, ToyDetector, scene
 
-from xai_detect import fills
 from xai_detect.errors import InputError
 from xai_detect.explainers.d_close import DClose, SegmentBank, fused
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.masks import MaskBank, Raster
 from xai_detect.explainers.regions import cut, grid
 from xai_detect.explainers.survival import Survival
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
+from xai_detect.values import fills
+from xai_detect.values.images import load_image
 
 
 def slow_masks(labels, count, keep, enlarge, seed):

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from test_matching import FAR, NEAR_A, A, B, found, real
 
 from xai_detect.measures.detection import FIGURES, average_precision, threshold_curve
-from xai_detect.measures.matching import ANY_CLASS, match
+from xai_detect.measures.matching import match
+from xai_detect.values.truth import ANY_CLASS
 
 
 def figures(*images):

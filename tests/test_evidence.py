@@ -6,13 +6,13 @@ import pytest
 import torch
 from toy import ToyDetector, scene
 
-from xai_detect import fills
 from xai_detect.explainers.explain import explain
 from xai_detect.inspection import detect, inspect, raw_predictions
 from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
-from xai_detect.types import Evidence, Level
+from xai_detect.values import fills
+from xai_detect.values.findings import Evidence, Level
 
 SIZE = (96, 96)
 

@@ -11,7 +11,7 @@ from xai_detect.detectors.manifest import entry, load_entry, shipped
 from xai_detect.detectors.ultralytics import UltralyticsDetector
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
 from xai_detect.xray.planted import render
 from xai_detect.xray.worlds import compose_apart
 

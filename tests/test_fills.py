@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from xai_detect import fills
 from xai_detect.errors import InputError
+from xai_detect.values import fills
 
 SIZE = (40, 60)
 NAMES = (*fills.FILLS, "blur(5,9)", "blur(51, 51)")

@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xai_detect.frame import Frame
+from xai_detect.values.frame import Frame
 
 side = st.integers(1, 400)
 
@@ -142,7 +142,7 @@ def test_real_images_are_placed_as_the_library_places_them(coco_images):
     import cv2
     from ultralytics.data.augment import LetterBox
 
-    from xai_detect.images import load_image
+    from xai_detect.values.images import load_image
 
     for path in coco_images[:10]:
         image = load_image(path)

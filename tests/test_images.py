@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from xai_detect.errors import InputError
-from xai_detect.images import MAX_PIXELS, load_image
+from xai_detect.values.images import MAX_PIXELS, load_image
 
 
 def picture(height=12, width=20):

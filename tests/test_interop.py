@@ -18,7 +18,7 @@ from xai_detect.output.interop import (
     to_coco_results,
     to_supervision,
 )
-from xai_detect.types import Detections
+from xai_detect.values.detections import Detections
 
 
 def test_supervision_gets_boxes_verdicts_and_evidence():

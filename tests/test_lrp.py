@@ -13,9 +13,9 @@ from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.lrp import LRP
 from xai_detect.explainers.lrp_rules import Rules
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
+from xai_detect.values.images import load_image
 
 pytest.importorskip("zennit")
 

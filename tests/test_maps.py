@@ -7,9 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect import boxes
 from xai_detect.trust.maps import outside_region, placebo_shares, shares, smooth
 from xai_detect.trust.repeatability import similarity
+from xai_detect.values import boxes
 
 
 def test_shares_by_hand():

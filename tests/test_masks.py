@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import scene
 
-from xai_detect import fills
 from xai_detect.errors import InputError
 from xai_detect.explainers.masks import (
     BLOCK,
@@ -19,7 +18,8 @@ from xai_detect.explainers.masks import (
     Mixer,
     Raster,
 )
-from xai_detect.frame import Frame
+from xai_detect.values import fills
+from xai_detect.values.frame import Frame
 
 
 def drawn(bank, count, start=0):

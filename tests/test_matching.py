@@ -5,17 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect import boxes
 from xai_detect.errors import InputError
-from xai_detect.measures.matching import (
-    ANY_CLASS,
-    Counts,
-    Truth,
-    confusion,
-    counts_per_class,
-    match,
-)
-from xai_detect.types import Detections
+from xai_detect.measures.matching import Counts, confusion, counts_per_class, match
+from xai_detect.values import boxes
+from xai_detect.values.detections import Detections
+from xai_detect.values.truth import ANY_CLASS, Truth
 
 NAMES = ("zebra", "giraffe", "cow")
 

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import BIAS, GAIN, SealedToy, ToyDetector, scene
 
-from xai_detect import fills
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.occlusion import Occlusion
 from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
+from xai_detect.values import fills
 
 
 def chance(own):

@@ -18,9 +18,9 @@ from xai_detect.explainers.activations import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
+from xai_detect.values.images import load_image
 
 with quiet():
     from ultralytics.nn.modules.conv import Conv, RepConv

@@ -25,11 +25,12 @@ from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley import KernelShap
 from xai_detect.explainers.survival import Survival
-from xai_detect.frame import Frame
-from xai_detect.images import load_image
 from xai_detect.inspection import detect, inspect
 from xai_detect.trust.evidence import RATIOS, RIVALS, weigh
-from xai_detect.types import Detections, Level
+from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Level
+from xai_detect.values.frame import Frame
+from xai_detect.values.images import load_image
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

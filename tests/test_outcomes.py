@@ -14,7 +14,7 @@ from xai_detect.outcomes import ground_truth, outcome
 from xai_detect.output.load import load_run
 from xai_detect.output.records import record_from_json, record_to_json
 from xai_detect.output.run import save
-from xai_detect.types import Outcome
+from xai_detect.values.truth import Outcome
 
 CELLS = {"a.png": [("red", 1, 1), ("green", 7, 7)], "b.png": [("blue", 3, 3)], "c.png": []}
 """What the annotations say. The toy finds in a: red (1, 1), blue (5, 2); in b: green (3, 3)."""

@@ -23,7 +23,7 @@ from xai_detect.explainers.parchgrad_gradient import Rule, repartition
 from xai_detect.explainers.parchgrad_layers import box_strengths, find_layers, strengths
 from xai_detect.explainers.parchgrad_statistics import load_statistics, save_statistics
 from xai_detect.explainers.references import draws
-from xai_detect.types import Provenance, Target
+from xai_detect.values.detections import Provenance, Target
 
 SIZE = (32, 40)
 
@@ -727,7 +727,7 @@ def test_a_torchvision_network_resizes_by_itself_and_is_followed(tmp_path):
 def test_a_real_detector(shared, coco_images, tmp_path):
     from xai_detect.data.read import read_dataset
     from xai_detect.detectors.load import load_detector
-    from xai_detect.images import load_image
+    from xai_detect.values.images import load_image
 
     detector = load_detector(shared / "weights" / "yolo11n.pt", imgsz=320)
     coco = shared / "data" / "coco"

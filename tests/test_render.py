@@ -11,7 +11,7 @@ from samples import NAMES, inspection, spot, verdict
 
 from xai_detect.output import contours, drawing, panels, render
 from xai_detect.output.states import RELIABILITY_CHECKS, STATES, map_refusal, state_of, tally
-from xai_detect.types import Level
+from xai_detect.values.findings import Level
 
 SIZE = (40, 60)
 

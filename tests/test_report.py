@@ -16,7 +16,7 @@ from xai_detect.output.pictures import Album
 from xai_detect.output.pixels import encode_png
 from xai_detect.output.run import open_run, save
 from xai_detect.output.wording import evidence_lines, method_words, worded
-from xai_detect.types import Evidence, Level
+from xai_detect.values.findings import Evidence, Level
 
 HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
 BAD = "zoo/<img src=x onerror=alert(1)>.jpg"
@@ -179,7 +179,7 @@ def test_many_pictures_are_smaller_than_few(tmp_path):
 
 def test_every_view_of_170_photographs_fits_the_report(tmp_path, coco_images):
     """Six detections in each of 170 images, stood in for by the views of three."""
-    from xai_detect.images import load_image
+    from xai_detect.values.images import load_image
 
     ones = []
     for path in coco_images[:3]:

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from samples import DETECTOR, NAMES, SETTINGS, inspection
 
 from xai_detect.errors import InputError
-from xai_detect.output import files, pixels, run
+from xai_detect.output import pixels, run
 from xai_detect.output.header import Header
 from xai_detect.output.load import load_run
 from xai_detect.output.records import file_name
 from xai_detect.output.run import open_run, save
-from xai_detect.types import Level
+from xai_detect.values import files
+from xai_detect.values.findings import Level
 
 HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
 

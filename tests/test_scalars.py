@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from toy import BIAS, GAIN, ToyDetector, scene
 
-from xai_detect import boxes
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.detectors.scalars import (
     cosine_survival,
@@ -20,9 +19,10 @@ from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain, require
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
 from xai_detect.explainers.survival import Survival
-from xai_detect.frame import Frame
 from xai_detect.inspection import detect
-from xai_detect.types import Target
+from xai_detect.values import boxes
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 FRAME = Frame.unchanged((20, 20))
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from toy import RawToy, SealedToy, ToyDetector, scene
 
 import xai_detect as xd
-from xai_detect import boxes, fills
 from xai_detect.errors import InputError
 from xai_detect.explainers import phasewin
 from xai_detect.explainers.explain import explain
@@ -27,6 +26,7 @@ from xai_detect.explainers.search import VisualPrecisionSearch, greedy, objectiv
 from xai_detect.explainers.survival import Survival
 from xai_detect.explainers.vx_code import VxCode, near_patches, rank_sets
 from xai_detect.inspection import detect
+from xai_detect.values import boxes, fills
 from xai_detect.xray.planted import render
 from xai_detect.xray.worlds import compose_apart
 

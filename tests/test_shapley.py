@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import CELL, SealedToy, ToyDetector, scene
 
-from xai_detect import fills
 from xai_detect.detectors.scalars import survival
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.coalitions import coalitions
@@ -20,8 +19,9 @@ from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.partition_shap import PartitionShap, halves, spread
 from xai_detect.explainers.regions import cut, grid
 from xai_detect.explainers.shapley import KernelShap, solve
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
+from xai_detect.values import fills
+from xai_detect.values.images import load_image
 
 MASKERS = ("blur", "blur(9,9)", "inpaint", "inpaint_telea", "inpaint_ns", "air", "mean", "noise",
            "black", "grey")  # fmt: skip
@@ -443,8 +443,8 @@ def test_a_masker_that_does_not_exist_is_named(name):
 @pytest.mark.weights
 @pytest.mark.parametrize("name", QUICK)
 def test_a_trained_detector_is_explained_by_its_objects(name, shared, coco_images):
-    from xai_detect import boxes
     from xai_detect.detectors.load import load_detector
+    from xai_detect.values import boxes
 
     detector = load_detector(shared / "weights" / "yolo11n.pt", imgsz=192)
     image = load_image(coco_images[1])

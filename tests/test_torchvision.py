@@ -12,8 +12,8 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.torchvision import TorchvisionDetector
 from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
 from xai_detect.errors import ExplainError, InputError, MissingExtraError, TargetError, WeightsError
-from xai_detect.frame import Frame
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
+from xai_detect.values.frame import Frame
 
 NAMES = ("cat", "dog", "hen")
 ANCHORS = {"sizes": ((16,), (32,), (64,)), "aspect_ratios": ((0.5, 1.0, 2.0),) * 3}

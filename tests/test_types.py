@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from xai_detect.errors import InputError, TargetError, WeightsError, XaiDetectError
-from xai_detect.types import Detections, Evidence, Level, Reason, Target, Verdict, label_of
+from xai_detect.values.detections import Detections, Target, label_of
+from xai_detect.values.findings import Evidence, Level, Reason, Verdict
 
 NAMES = ("zebra", "giraffe", "Fire hydrant")
 

@@ -11,9 +11,9 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.ultralytics import UltralyticsDetector
 from xai_detect.detectors.weights import prepare, quiet
 from xai_detect.errors import InputError, TargetError
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
-from xai_detect.types import Provenance, Target
+from xai_detect.values.detections import Provenance, Target
+from xai_detect.values.images import load_image
 
 with quiet():
     from ultralytics import YOLO

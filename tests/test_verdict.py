@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from xai_detect.errors import InputError
 from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
 from xai_detect.trust.verdict import MAP_CHECKS, READ, judge
-from xai_detect.types import Evidence, Level
+from xai_detect.values.findings import Evidence, Level
 
 GOOD = {
     "score": 0.87, "inside": 0.74, "ring": 0.255, "outside": 0.005, "chance_inside": 0.06,

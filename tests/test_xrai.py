@@ -16,8 +16,8 @@ from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
 from xai_detect.explainers.xrai import UNDER, XRAI
 from xai_detect.explainers.xrai_regions import Regions, segments
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
+from xai_detect.values.images import load_image
 
 QUICK = {"side": 64, "scales": (50, 250), "smallest": 20}
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.errors import TargetError
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance, Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.frame import Frame
 
 GAIN, BIAS = 20.0, -16.0
 COLOURS = ("red", "green", "blue")

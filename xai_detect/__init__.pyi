@@ -9,7 +9,6 @@ from .errors import XaiDetectError
 from .evaluation import evaluate
 from .explainers.explain import explain
 from .explainers.methods import METHODS
-from .images import load_image
 from .inspection import detect, inspect
 from .output.interop import (
     from_coco_results,
@@ -23,15 +22,9 @@ from .output.run import save
 from .trust.evidence import weigh
 from .trust.policy import read_policy
 from .trust.verdict import judge
-from .types import (
-    Detections,
-    Evidence,
-    Explanation,
-    Inspection,
-    Level,
-    Target,
-    Verdict,
-)
+from .values.detections import Detections, Target
+from .values.findings import Evidence, Explanation, Inspection, Level, Verdict
+from .values.images import load_image
 
 __version__: str
 

@@ -15,7 +15,6 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation import Inspector
 from xai_detect.explainers.protocol import Method
-from xai_detect.images import SUFFIXES, load_image
 from xai_detect.inspection import detect, inspect
 from xai_detect.outcomes import GroundTruth, outcome
 from xai_detect.output.load import load_run
@@ -23,7 +22,8 @@ from xai_detect.output.pixels import image_sha256, quantised
 from xai_detect.output.run import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
-from xai_detect.types import Inspection
+from xai_detect.values.findings import Inspection
+from xai_detect.values.images import SUFFIXES, load_image
 
 SAMPLED = 5
 """Images looked at to foretell the cost of a run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from xai_detect.errors import InputError
-from xai_detect.images import SUFFIXES
+from xai_detect.values.images import SUFFIXES
 from xai_detect.xray.simulate import simulate
 
 SCANS, SEED, SIDE = 6, 2, 192

@@ -91,7 +91,7 @@ def _adapter() -> Finding:
             from ultralytics.nn.tasks import DetectionModel
 
             from xai_detect.detectors.ultralytics import UltralyticsDetector
-            from xai_detect.types import Provenance
+            from xai_detect.values.detections import Provenance
 
             network = DetectionModel("yolo11n.yaml", nc=2, verbose=False)
         network.names = {0: "a", 1: "b"}

@@ -13,25 +13,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xai_detect.data.records import Dataset, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
-from xai_detect.images import load_image
 from xai_detect.inspection import inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
-from xai_detect.measures.matching import (
-    Counts,
-    Matches,
-    Truth,
-    confusion,
-    counts_per_class,
-    match,
-)
+from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
 from xai_detect.measures.summary import Evaluation
 from xai_detect.measures.verdicts import Judged, verdict_figures
-from xai_detect.types import Detections, Inspection
+from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Inspection
+from xai_detect.values.images import load_image
+from xai_detect.values.truth import Scan, Truth
 
 LOWEST_CONFIDENCE = 0.001
 """Detections above this enter AP, as in the detectors' own validation."""

@@ -17,11 +17,11 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method
-from xai_detect.images import load_image
 from xai_detect.inspection import detect
 from xai_detect.output import text
 from xai_detect.output.side_by_side import save_figure
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.images import load_image
 
 MOST_BOXES = 6
 """Of a detector's detections, so many are shown; a figure with more rows is hard to read."""

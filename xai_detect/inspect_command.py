@@ -13,7 +13,8 @@ from xai_detect.output import text
 from xai_detect.output.load import Run
 from xai_detect.output.run import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
-from xai_detect.types import Level, label_of
+from xai_detect.values.detections import label_of
+from xai_detect.values.findings import Level
 
 
 def run(

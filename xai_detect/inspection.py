@@ -11,12 +11,13 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.protocol import Method
-from xai_detect.images import load_image
 from xai_detect.trust.evidence import weigh
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
-from xai_detect.types import Detections, Inspection, Target
+from xai_detect.values.detections import Detections, Target
+from xai_detect.values.findings import Inspection
+from xai_detect.values.images import load_image
 
 Source = str | Path | np.ndarray | Tensor | Image.Image
 

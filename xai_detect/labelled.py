@@ -9,7 +9,7 @@ from torch import Tensor
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.evaluation import pair_classes
-from xai_detect.images import load_image
+from xai_detect.values.images import load_image
 
 UNKNOWN = -1
 """Label of a region that is no example of any class and no background either."""

@@ -10,12 +10,12 @@ from xai_detect.errors import InputError
 from xai_detect.evaluation import Inspector
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.protocol import settings_of
-from xai_detect.fills import DOMAINS
 from xai_detect.inspection import inspect
 from xai_detect.options import notes
 from xai_detect.outcomes import GroundTruth
 from xai_detect.output.header import Header
 from xai_detect.trust.policy import Policy
+from xai_detect.values.fills import DOMAINS
 
 
 def load(

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from xai_detect.data import files
-from xai_detect.data.records import Dataset, Item, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
+from xai_detect.values.truth import Item, Scan
 
 
 def read_coco(path: Path, images: Path | None = None) -> Dataset:

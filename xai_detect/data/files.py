@@ -12,9 +12,9 @@ from xml.parsers import expat
 import yaml  # type: ignore[import-untyped]
 from PIL import Image
 
-from xai_detect.boxes import Box, Size
 from xai_detect.errors import InputError
-from xai_detect.images import MAX_PIXELS, SUFFIXES, open_file
+from xai_detect.values.boxes import Box, Size
+from xai_detect.values.images import MAX_PIXELS, SUFFIXES, open_file
 
 MAX_TEXT_BYTES = 16 * 1024**2
 """Limit for an XML, YAML, label or list file; real ones stay far below."""

@@ -10,10 +10,11 @@ import random
 import shutil
 from pathlib import Path
 
-from xai_detect.boxes import Size
 from xai_detect.data import files
-from xai_detect.data.records import Dataset, Item, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Size
+from xai_detect.values.truth import Item, Scan
 
 KITTI_NAMES = (
     "Car", "Van", "Truck", "Pedestrian", "Person_sitting", "Cyclist", "Tram", "Misc",

@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from xai_detect.boxes import Size
 from xai_detect.data import files
-from xai_detect.data.records import Dataset, Item, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Size
+from xai_detect.values.truth import Item, Scan
 
 VOC_NAMES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

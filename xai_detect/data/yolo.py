@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from xai_detect.boxes import Size
 from xai_detect.data import files
-from xai_detect.data.records import Dataset, Item, Scan
+from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Size
+from xai_detect.values.truth import Item, Scan
 
 SPLITS = ("val", "test", "train")
 

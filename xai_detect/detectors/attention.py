@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 
 class Sampled(NamedTuple):

@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.classifiers import ClassifierLayout, Colour, ImageClassifier
 from xai_detect.detectors.engine import checked_engine
 from xai_detect.detectors.load import chosen_device
@@ -30,7 +29,8 @@ from xai_detect.detectors.weights import (
     made_ready,
 )
 from xai_detect.errors import InputError, WeightsError
-from xai_detect.types import Provenance
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Provenance
 
 FAMILIES = re.compile(
     r"alexnet|vgg|resnet|resnext|wide_resnet|densenet|mobilenet|mnasnet|shufflenet|squeezenet"

@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.engine import Engine
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.errors import InputError, TargetError
-from xai_detect.fills import DOMAINS
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance, Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.fills import DOMAINS
+from xai_detect.values.frame import Frame
 
 POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout)
 """Layers after which a feature map is no longer what the last convolution made."""

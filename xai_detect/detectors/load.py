@@ -12,8 +12,8 @@ from xai_detect.detectors.engine import checked_engine, only_eager
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.detectors.weights import Checkpoint, load_checkpoint, quiet
 from xai_detect.errors import InputError, WeightsError
-from xai_detect.fills import DOMAINS
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
+from xai_detect.values.fills import DOMAINS
 
 DETECTORS = re.compile(
     r"yolov3(-spp|-tiny)?u|yolov5[nsmlx]6?u|yolov8[nsmlx](-oiv7)?|yolov9[tsmce]|yolov10[nsmblx]"

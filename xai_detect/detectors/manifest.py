@@ -19,7 +19,7 @@ from torch import nn
 
 from xai_detect.detectors.weights import Checkpoint, digest, prepare, quiet
 from xai_detect.errors import WeightsError
-from xai_detect.fills import DOMAINS
+from xai_detect.values.fills import DOMAINS
 
 FILE = "manifest.toml"
 

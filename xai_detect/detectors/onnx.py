@@ -15,14 +15,14 @@ from torch import Tensor
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.onnx_file import About, open_network
 from xai_detect.detectors.onnx_network import Network
 from xai_detect.detectors.protocol import Detector, Raw
 from xai_detect.detectors.ultralytics import GREY, MOST_DETECTIONS
 from xai_detect.errors import InputError, WeightsError
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance
+from xai_detect.values.frame import Frame
 
 QUERIES = "RTDETRDecoder"
 """The head whose images are stretched and whose boxes are shares of the input's sides."""

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.boxes import Size
 from xai_detect.errors import InputError, WeightsError
+from xai_detect.values.boxes import Size
 
 PRECISIONS: Mapping[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,

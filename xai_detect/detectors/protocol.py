@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance, Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.frame import Frame
 
 
 class Raw(NamedTuple):

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.boxes import Box
 from xai_detect.detectors.protocol import Candidates, Detector, Raw, RawDetector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Target
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box
+from xai_detect.values.detections import Detections, Target
+from xai_detect.values.frame import Frame
 
 SAME_OBJECT = 0.5
 """A raw prediction that overlaps a box by this IoU still means the same object."""

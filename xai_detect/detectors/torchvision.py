@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
 from xai_detect.errors import ExplainError, InputError, TargetError, WeightsError
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance, Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.frame import Frame
 
 SAME_SCORE = 1e-5
 SAME_BOX = 0.01

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xai_detect.boxes import Size
 from xai_detect.errors import MissingExtraError, WeightsError
+from xai_detect.values.boxes import Size
 
 try:
     from torchvision.models.detection import FCOS, FasterRCNN, RetinaNet

@@ -15,7 +15,7 @@ from xai_detect.detectors import download
 from xai_detect.detectors.torchvision import TorchvisionDetector
 from xai_detect.detectors.weights import check_finite
 from xai_detect.errors import InputError, WeightsError
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
 
 FAMILIES = re.compile(r"fasterrcnn|retinanet|fcos|ssd")
 

@@ -17,15 +17,15 @@ from ultralytics.nn.modules.head import RTDETRDecoder
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.attention import Sampled, gathered, watched
 from xai_detect.detectors.engine import Engine, only_eager
 from xai_detect.detectors.protocol import Candidates, Patches, Raw
 from xai_detect.detectors.ultralytics_bare import BareNetwork, grid
 from xai_detect.detectors.ultralytics_patches import run_locally
 from xai_detect.errors import InputError, TargetError
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Provenance, Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.frame import Frame
 
 GREY = 114 / 255
 """Letterbox padding that ultralytics trains and predicts with."""

@@ -18,7 +18,7 @@ from ultralytics.nn.modules.conv import Conv, DWConv
 from ultralytics.nn.modules.head import Detect, v10Detect
 from ultralytics.utils.tal import make_anchors
 
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 CELLWISE = (
     nn.BatchNorm2d, nn.ELU, nn.GELU, nn.Hardswish, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU,

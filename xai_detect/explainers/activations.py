@@ -23,8 +23,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xai_detect import boxes
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import (
     Candidates,
     PaddedDetector,
@@ -34,8 +32,10 @@ from xai_detect.detectors.protocol import (
 )
 from xai_detect.detectors.scalars import differentiable
 from xai_detect.errors import InputError, near
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 AUTO = "auto"
 """Stands for the layers whose outputs enter the head."""

@@ -9,12 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.attention import AttentionDetector, Sampled
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
 
 ABLE = "RT-DETR (ultralytics, rtdetr-l or rtdetr-x)"
 

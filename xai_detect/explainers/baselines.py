@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.boxes import Box, Size
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.survival import FAINT
-from xai_detect.frame import Frame
-from xai_detect.types import Detections, Target
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box, Size
+from xai_detect.values.detections import Detections, Target
+from xai_detect.values.frame import Frame
 
 CONTROL = "control; no evidence in it"
 

@@ -17,7 +17,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.activations import AUTO, OpenLayers, Slope, checked_layer
 from xai_detect.explainers.gradient import refuse_pointless
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xai_detect import fills
 from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.survival import Survival
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.detections import Target
 
 COPIES = 6_500_000
 """Image pixels of changed copies made at once, which are held beside the network's own memory."""

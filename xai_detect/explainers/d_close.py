@@ -9,15 +9,15 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xai_detect import fills
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import cut
 from xai_detect.explainers.survival import Survival, check_batch
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
 
 SAME = 1e-6
 """Level maps that vary by less are flat: a network's rounding varies as much between batches."""

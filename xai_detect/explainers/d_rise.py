@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import fills
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.mask_estimate import ESTIMATORS, Estimate, MaskEstimator
 from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.survival import Survival, check_batch
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.detections import Target
 
 FIRST = 128
 """Masks before the first look at the maps; then twice as many each time."""

@@ -12,14 +12,14 @@ from typing import ClassVar, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import fills
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.path import Probe, StraightPath
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.frame import Frame
-from xai_detect.images import load_image
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
+from xai_detect.values.images import load_image
 
 TOGETHER = 12
 """Most targets that share a path: what is held for each until its map is complete fills memory."""

@@ -15,7 +15,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.gradient import refuse_pointless
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 RECTIFIERS: Mapping[Callable[..., Tensor], Callable[..., Tensor]] = MappingProxyType(
     {

@@ -15,8 +15,8 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.gradient import baseline_image, completeness, in_groups
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 
 def advance(

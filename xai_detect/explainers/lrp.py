@@ -14,7 +14,7 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.lrp_network import COMPOSITES, ruled
 from xai_detect.explainers.lrp_rules import Rules
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 SAME = 1e-3
 """Merged batch norms may change a score by so much, as a share of it, and no more."""

@@ -10,9 +10,9 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.boxes import Size
 from xai_detect.errors import InputError
 from xai_detect.explainers.masks import PHASES, Draw, MaskBank, Raster
+from xai_detect.values.boxes import Size
 
 ESTIMATORS = ("covariance", "regression", "ridge")
 """How maps are estimated; ``MaskEstimator`` says what each is."""

@@ -16,9 +16,9 @@ from scipy.linalg import hadamard
 from scipy.stats import qmc
 from torch import Tensor
 
-from xai_detect.boxes import Size
 from xai_detect.errors import InputError
-from xai_detect.frame import Frame
+from xai_detect.values.boxes import Size
+from xai_detect.values.frame import Frame
 
 PHASES = 4
 """Shifts per axis: ``(phase + 1/2) / PHASES`` of a cell."""

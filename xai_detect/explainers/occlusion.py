@@ -8,14 +8,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xai_detect import fills
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.survival import Survival, check_batch
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 TYPICAL_SHAPE = (3, 4)
 """Height to width that ``expected_passes`` counts windows for."""

@@ -14,7 +14,7 @@ from xai_detect.explainers.activations import AUTO, OpenLayers, checked_layer
 from xai_detect.explainers.cam import product
 from xai_detect.explainers.gradient import refuse_pointless
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 SIDES = ("side_l", "side_t", "side_r", "side_b")
 PARTS = ("class", *SIDES, "combined")

@@ -30,8 +30,8 @@ from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, l
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 NORMAL = 0.05
 """A channel whose strengths look normal (Shapiro-Wilk p at or above this) is never relevant."""

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float, Float64, Integer, Shaped
 from torch import Tensor
 
-from xai_detect import boxes as geometry
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.parchgrad_layers import Layer, find_layers, strengths
 from xai_detect.explainers.parchgrad_statistics import Statistics, weights_digest
 from xai_detect.explainers.protocol import undisturbed
+from xai_detect.values import boxes as geometry
 
 MOST_VALUES = 5000
 """Values per channel for the Shapiro-Wilk test, whose p-value is unreliable above that."""

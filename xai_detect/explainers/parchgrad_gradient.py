@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.parchgrad_layers import Layer, out_of_place
 from xai_detect.explainers.path import Probe
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 TINY = 1e-13
 """Added to both spreads, so that their ratio exists."""

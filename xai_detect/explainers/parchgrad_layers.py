@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import undisturbed
+from xai_detect.values.boxes import Size
 
 ELEMENTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Mish, nn.GELU, nn.Hardswish, nn.Sigmoid,

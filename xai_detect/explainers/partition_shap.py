@@ -12,14 +12,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.boxes import Size
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.coalitions import Game, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import grid
 from xai_detect.explainers.survival import check_batch
-from xai_detect.types import Target
+from xai_detect.values.boxes import Size
+from xai_detect.values.detections import Target
 
 TOGETHER = 10
 """Images asked for at a time, as the package does. More would be a coarser search: what to cut next

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.scalars import differentiable
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 SETTLED = 20
 """A piece that misses less than this part of the tolerance is never cut again."""

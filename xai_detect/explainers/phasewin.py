@@ -15,7 +15,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.region_scores import TIE, Scores, best_first
 from xai_detect.explainers.search import check_fill, check_mode, check_regions, search_regions
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 
 class Constants(NamedTuple):

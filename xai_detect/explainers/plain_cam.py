@@ -13,7 +13,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.activations import AUTO, OpenLayers, checked_layer
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 SAME = 1e-4
 """How far, as a share of the largest, a mean may lie from what the last layer was given."""

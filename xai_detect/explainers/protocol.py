@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import Detector
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 D = TypeVar("D", bound=Detector, contravariant=True)
 

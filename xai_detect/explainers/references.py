@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect import fills
 from xai_detect.errors import InputError
-from xai_detect.images import SUFFIXES, load_image
+from xai_detect.values import fills
+from xai_detect.values.images import SUFFIXES, load_image
 
 AUTO = {"photo": "blur, mean, grey, black, air", "xray": "air, blur, mean"}
 """What ``auto`` stands for; in X-ray images grey and black are no absence but a dense object."""

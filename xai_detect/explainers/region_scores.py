@@ -13,10 +13,10 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect import fills
-from xai_detect.boxes import Size
 from xai_detect.explainers.survival import Survival
-from xai_detect.frame import Frame
+from xai_detect.values import fills
+from xai_detect.values.boxes import Size
+from xai_detect.values.frame import Frame
 
 Scores = Callable[[Sequence[int]], Float[Tensor, "n"]]
 """One number for each of several sets of regions."""

@@ -6,8 +6,8 @@ from jaxtyping import Float, Int
 from skimage.segmentation import slic
 from torch import Tensor
 
-from xai_detect.boxes import Size
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Size
 
 SEGMENTS = ("slic", "grid")
 

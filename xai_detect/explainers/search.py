@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import fills
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
@@ -25,7 +24,8 @@ from xai_detect.explainers.region_scores import (
     superpixels,
 )
 from xai_detect.explainers.survival import Survival
-from xai_detect.types import Target
+from xai_detect.values import fills
+from xai_detect.values.detections import Target
 
 MODES = ("insertion", "deletion")
 

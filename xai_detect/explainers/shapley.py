@@ -15,7 +15,7 @@ from xai_detect.explainers.coalitions import Coalitions, coalitions, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import SEGMENTS, cut
 from xai_detect.explainers.survival import check_batch
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 GROUPS = 10
 """Groups of drawn pairs that are left out in turn to see how much the values still move."""

@@ -20,8 +20,8 @@ from xai_detect.explainers.gradient import completeness, in_groups, paths_of
 from xai_detect.explainers.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.references import digest, draws, reference_image, reference_names
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from xai_detect.errors import InputError
 from xai_detect.explainers.activations import OpenLayers, Slope
 from xai_detect.explainers.cam import GradientMap, rate, weighted
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 TINY = 1e-30
 """Stands for 0 in a denominator whose numerator is 0 as well."""

@@ -9,8 +9,8 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector, RawDetector
 from xai_detect.detectors.scalars import check_survival, cosine_survival, kept, survival
 from xai_detect.errors import InputError
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 FAINT = 0.001
 """Confidence from which a sealed black box is asked for detections."""

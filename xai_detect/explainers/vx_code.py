@@ -10,8 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.boxes import Box
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
@@ -25,8 +23,10 @@ from xai_detect.explainers.region_scores import (
 )
 from xai_detect.explainers.search import check_fill, check_mode, objective
 from xai_detect.explainers.survival import Survival
-from xai_detect.frame import Frame
-from xai_detect.types import Target
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box
+from xai_detect.values.detections import Target
+from xai_detect.values.frame import Frame
 
 SMALL, MEDIUM = 0.01, 0.2
 """Shares of the image up to which a box counts as small, or as medium."""

@@ -19,7 +19,7 @@ from xai_detect.explainers.parchgrad import ParchGrad
 from xai_detect.explainers.protocol import Attribution, Method, Needs
 from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.xrai_regions import Regions, segments
-from xai_detect.types import Target
+from xai_detect.values.detections import Target
 
 UNDER: Mapping[str, type[Any]] = MappingProxyType(
     {

@@ -10,7 +10,7 @@ from scipy import ndimage, sparse
 from skimage.segmentation import felzenszwalb
 from torch import Tensor
 
-from xai_detect.boxes import Size
+from xai_detect.values.boxes import Size
 
 
 class Pooled(NamedTuple):

@@ -18,8 +18,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
-from xai_detect.measures.matching import ANY_CLASS, Truth
-from xai_detect.types import Detections
+from xai_detect.values.detections import Detections
+from xai_detect.values.truth import ANY_CLASS, Truth
 
 FIGURES = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",

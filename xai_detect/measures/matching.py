@@ -13,49 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.errors import InputError
-from xai_detect.types import Detections
-
-ANY_CLASS = -1
-"""Label of a region in which detections of every class are ignored."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """What an image really shows.
-
-    Attributes:
-        boxes: ``(x1, y1, x2, y2)`` in image pixels.
-        labels: Class index, or ``ANY_CLASS`` for a region that holds for all classes.
-        areas: Area of the object's mask where known, else of its box, in square pixels.
-        crowd: Whether the row is a region of many objects.
-        difficult: Whether the row is an object that need not be found.
-    """
-
-    boxes: Float[Tensor, "m 4"]
-    labels: Int[Tensor, "m"]
-    areas: Float[Tensor, "m"]
-    crowd: Bool[Tensor, "m"]
-    difficult: Bool[Tensor, "m"]
-
-    def __post_init__(self) -> None:
-        if bool(((self.labels == ANY_CLASS) & ~self.crowd).any()):
-            raise InputError("a row that holds for all classes must be a crowd region")
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    @property
-    def counted(self) -> Bool[Tensor, "m"]:
-        """Rows that must be found."""
-        return ~(self.crowd | self.difficult)
-
-    @classmethod
-    def of(cls, box_rows: Float[Tensor, "m 4"], labels: Int[Tensor, "m"]) -> "Truth":
-        """Plain objects: all counted, areas from the boxes."""
-        no = torch.zeros(len(box_rows), dtype=torch.bool)
-        return cls(box_rows, labels, boxes.area(box_rows), no, no)
+from xai_detect.values import boxes
+from xai_detect.values.detections import Detections
+from xai_detect.values.truth import ANY_CLASS, Truth
 
 
 @dataclass(frozen=True, slots=True, eq=False)

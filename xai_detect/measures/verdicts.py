@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from xai_detect.measures.statistics import Interval, auroc, bootstrap, wilson
-from xai_detect.types import Level
+from xai_detect.values.findings import Level
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.boxes import Box
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box
 
 SMOOTHING = 0.015
 """Standard deviation of the smoothing as a share of the image's longer side."""

@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from xai_detect.boxes import Box
+from xai_detect.values.boxes import Box
 
 Colour = tuple[int, int, int]
 Point = tuple[float | int, float | int]

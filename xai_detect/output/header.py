@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xai_detect.output.strict import as_list, as_mapping, as_number, as_text, damaged, number, plain
-from xai_detect.types import Provenance
+from xai_detect.values.detections import Provenance
+from xai_detect.values.json import as_list, as_mapping, as_number, as_text, damaged, number, plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect import boxes
-from xai_detect.boxes import Box, Size
 from xai_detect.output import contours
 from xai_detect.output.drawing import FUCHSIA, WHITE, Colour, Tags, brackets, stroke
 from xai_detect.output.states import map_refusal
-from xai_detect.types import Inspection
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box, Size
+from xai_detect.values.findings import Inspection
 
 SIDE = (640, 1000)
 """A panel's longer side in pixels: smaller images are enlarged to the first, larger ones reduced

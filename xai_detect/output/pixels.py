@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.boxes import Size
-from xai_detect.output.strict import damaged
+from xai_detect.values.boxes import Size
+from xai_detect.values.json import damaged
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 

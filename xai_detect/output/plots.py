@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from xai_detect.measures.detection import RECALLS
 from xai_detect.measures.summary import Evaluation
-from xai_detect.output.files import write_bytes
+from xai_detect.values.files import write_bytes
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#d5d8de"
 ACCENT, PALE, SECOND = "#1f5fa8", "#a9c1de", "#c2571a"

@@ -12,8 +12,10 @@ from typing import Any
 
 import torch
 
-from xai_detect.images import MAX_PIXELS
-from xai_detect.output.strict import (
+from xai_detect.values.detections import Detections, Target
+from xai_detect.values.findings import Evidence, Inspection, Level, Reason, Verdict
+from xai_detect.values.images import MAX_PIXELS
+from xai_detect.values.json import (
     as_box,
     as_list,
     as_mapping,
@@ -25,16 +27,7 @@ from xai_detect.output.strict import (
     numbers_to_json,
     plain,
 )
-from xai_detect.types import (
-    Detections,
-    Evidence,
-    Inspection,
-    Level,
-    Outcome,
-    Reason,
-    Target,
-    Verdict,
-)
+from xai_detect.values.truth import Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from xai_detect.output.drawing import (
     write,
 )
 from xai_detect.output.states import map_refusal, state_of, tally
-from xai_detect.types import Inspection
+from xai_detect.values.findings import Inspection
 
 CAPTION = 40
 """Height of a view's top line, which repeats the verdict; the rest stands without it."""

@@ -24,14 +24,14 @@ import torch
 
 from xai_detect.errors import InputError
 from xai_detect.output import render, report
-from xai_detect.output.files import PART, write_bytes, write_json
 from xai_detect.output.header import Header, header_to_json
 from xai_detect.output.load import FORMAT, MANIFEST, Run, load_run, read_records
 from xai_detect.output.pixels import encode_maps, encode_png, image_sha256, quantised
 from xai_detect.output.records import file_name, record_to_json
-from xai_detect.output.strict import plain
 from xai_detect.output.tables import coco_table, evidence_table, parquet
-from xai_detect.types import Inspection
+from xai_detect.values.files import PART, write_bytes
+from xai_detect.values.findings import Inspection
+from xai_detect.values.json import plain, write_json
 
 _PACKAGES = (
     "xai-detect",

@@ -19,7 +19,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import ScalarFormatter
 
 from xai_detect.comparison import REMOVALS, Comparison, Panel
-from xai_detect.output.files import write_bytes
+from xai_detect.values.files import write_bytes
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#c3c7cf"
 SIDE = 2.3

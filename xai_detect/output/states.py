@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from xai_detect.output.drawing import Colour
-from xai_detect.types import Level, Verdict
+from xai_detect.values.findings import Level, Verdict
 
 RELIABILITY_CHECKS = frozenset({"map_empty", "map_completeness", "map_repeatability", "map_kind"})
 """Checks of the map itself: a map that failed one is not shown as evidence."""

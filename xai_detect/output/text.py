@@ -9,7 +9,7 @@ from xai_detect.measures.summary import Evaluation
 from xai_detect.output.load import Run
 from xai_detect.output.records import Record
 from xai_detect.output.wording import outcome_words
-from xai_detect.types import Level
+from xai_detect.values.findings import Level
 
 MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from xai_detect.output.records import Record
-from xai_detect.types import Evidence
+from xai_detect.values.findings import Evidence
 
 
 class Line(NamedTuple):

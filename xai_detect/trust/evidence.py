@@ -49,16 +49,17 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xai_detect import boxes, fills
-from xai_detect.boxes import Box
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
 from xai_detect.detectors.scalars import class_kept, class_survival
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.survival import FAINT
-from xai_detect.frame import Frame
 from xai_detect.trust.maps import outside_region, shares
 from xai_detect.trust.repeatability import repeat_explanations, similarity
-from xai_detect.types import Evidence, Explanation, Target
+from xai_detect.values import boxes, fills
+from xai_detect.values.boxes import Box
+from xai_detect.values.detections import Target
+from xai_detect.values.findings import Evidence, Explanation
+from xai_detect.values.frame import Frame
 
 RING_SHARE, RING_LEAST = 0.15, 8.0
 """Width of the ring, share of the side and pixels: edges just outside are legitimate evidence."""

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect import boxes
-from xai_detect.boxes import Box, Size
+from xai_detect.values import boxes
+from xai_detect.values.boxes import Box, Size
 
 PLACEBO_BOXES = 64
 """Same-size boxes per detection against which its share of evidence is read."""

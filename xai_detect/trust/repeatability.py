@@ -8,12 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.boxes import Box
 from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import build_method
 from xai_detect.trust.maps import smooth
-from xai_detect.types import Explanation, Target
+from xai_detect.values.boxes import Box
+from xai_detect.values.detections import Target
+from xai_detect.values.findings import Explanation
 
 SHIFT = 2
 """Pixels to the right and down."""

@@ -11,7 +11,7 @@ import math
 from dataclasses import replace
 
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
-from xai_detect.types import Evidence, Level, Reason, Verdict
+from xai_detect.values.findings import Evidence, Level, Reason, Verdict
 
 MAP_CHECKS = ("map_kind", "map_empty", "map_completeness", "map_repeatability")
 """Checks of the map itself; a verdict with one of these among its reasons shows no map."""

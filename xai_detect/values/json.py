@@ -7,6 +7,7 @@ turns such errors into one sentence.
 
 import dataclasses
 import hashlib
+import json
 import math
 import zipfile
 import zlib
@@ -19,8 +20,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from xai_detect.boxes import Box
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Box
+from xai_detect.values.files import write_bytes
+
+MAX_JSON_BYTES = 256_000_000
+"""Larger JSON files are refused before they are read."""
 
 
 def number(value: float) -> float | str | None:
@@ -126,3 +131,34 @@ def as_mapping(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise TypeError(f"{type(content).__name__} where named values belong")
     return content
+
+
+def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
+    """Write strict JSON: a NaN that slipped through is a bug, not a file."""
+    text = json.dumps(content, indent=indent, allow_nan=False)
+    write_bytes(path, text.encode("ascii") + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read strict JSON.
+
+    Raises:
+        InputError: If the file is missing, too large, damaged, or holds NaN.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise InputError(f"{path} has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}")
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
+    except RecursionError as error:
+        raise InputError(f"{path} is damaged (nested too deeply)") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({error})") from error
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not allowed in strict JSON")

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.boxes import Size
+from xai_detect.values.boxes import Size
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""What travels: records, boxes, places, images, fills, and files written whole."""
