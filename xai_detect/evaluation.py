@@ -5,14 +5,15 @@ confusion matrix and the verdicts rest on those above the operating threshold.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.data.classes import pair_classes, relabel, select
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
@@ -100,44 +101,6 @@ def evaluate(
     return _summary(dataset, detector.provenance.name, confidence, seen, problems, seed, explain)
 
 
-def pair_classes(
-    found: Sequence[str], real: Sequence[str]
-) -> tuple[dict[int, int], tuple[str, ...]]:
-    """Which label of the detector is which label of the data set.
-
-    Returns:
-        Labels by name, and one sentence for the classes without a partner on either side.
-
-    Raises:
-        InputError: If no name is shared.
-    """
-    known = {_folded(name): label for label, name in enumerate(real)}
-    pairs = {
-        label: known[_folded(name)] for label, name in enumerate(found) if _folded(name) in known
-    }
-    if not pairs:
-        raise InputError(
-            f"the detector's classes ({_some(found)}) and the data set's ({_some(real)}) have no "
-            "name in common; use a detector trained for these classes or rename the data set's"
-        )
-    notes = []
-    if dropped := [name for label, name in enumerate(found) if label not in pairs]:
-        notes.append(
-            f"classes that are not in the data set, so dropped from all figures: {_some(dropped)}"
-        )
-    if unknown := [name for label, name in enumerate(real) if label not in pairs.values()]:
-        notes.append(f"classes unknown to the detector, so always missed: {_some(unknown)}")
-    return pairs, tuple(notes)
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").split())
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
 def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
     require(build_method(method), detector)
 
@@ -145,39 +108,6 @@ def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
         return inspect(detector, image, method=method, confidence=confidence, source=name)
 
     return judge
-
-
-def relabel(
-    detections: Detections, labels: Mapping[int, int], class_names: tuple[str, ...]
-) -> tuple[Detections, list[int]]:
-    """The detections whose class the data set has, in its labels, and their rows."""
-    rows = [row for row, label in enumerate(detections.labels.tolist()) if label in labels]
-    chosen = _rows(detections, torch.tensor(rows, dtype=torch.int64))
-    mapped = torch.tensor([labels[int(label)] for label in chosen.labels], dtype=torch.int64)
-    return (
-        Detections(
-            chosen.boxes,
-            chosen.scores,
-            mapped,
-            chosen.candidates,
-            chosen.proposals,
-            chosen.image_size,
-            class_names,
-        ),
-        rows,
-    )
-
-
-def _rows(detections: Detections, rows: Int[Tensor, "r"]) -> Detections:
-    return Detections(
-        detections.boxes[rows],
-        detections.scores[rows],
-        detections.labels[rows],
-        detections.candidates[rows],
-        detections.proposals[rows],
-        detections.image_size,
-        detections.class_names,
-    )
 
 
 class _UnexplainedError(Exception):
@@ -199,7 +129,7 @@ def _see(
     raw = detector.detect(frame.to_input(image[None]), frame, confidence=LOWEST_CONFIDENCE)[0]
     detections, _ = own_labels(raw)
     truth = scan.truth()
-    kept = _rows(detections, (detections.scores > confidence).nonzero().flatten())
+    kept = select(detections, (detections.scores > confidence).nonzero().flatten())
     judged: tuple[Judged, ...] = ()
     if judge is not None:
         try:

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xai_detect.data.classes import pair_classes
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
-from xai_detect.evaluation import pair_classes
 from xai_detect.values.images import load_image
 
 UNKNOWN = -1

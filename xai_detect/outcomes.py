@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from xai_detect.data.classes import pair_classes, relabel
 from xai_detect.data.records import Dataset
-from xai_detect.evaluation import pair_classes, relabel
 from xai_detect.measures.matching import match
 from xai_detect.values.findings import Inspection
 from xai_detect.values.truth import Outcome, Scan
