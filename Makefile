@@ -12,7 +12,7 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
-	$(BIN)/python -c "from xai_detect.doctor import require_torchvision; require_torchvision()"
+	$(BIN)/python -c "from xai_detect.detectors.doctor import require_torchvision; require_torchvision()"
 	touch $@
 
 demo: setup

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import xai_detect as xd
-from xai_detect.detectors.classifiers import ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
 from xai_detect.xray.items import DANGEROUS
 from xai_detect.xray.scenes import Packing, Scan, compose, scan
 

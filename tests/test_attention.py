@@ -6,8 +6,8 @@ from torch import nn
 from toy import SealedToy, ToyDetector, scene
 
 from xai_detect.detectors.attention import AttentionDetector, Sampled
-from xai_detect.detectors.ultralytics import UltralyticsDetector
-from xai_detect.detectors.weights import quiet
+from xai_detect.detectors.weights.checkpoint import quiet
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError, TargetError
 from xai_detect.explainers.attention import Attention, on_cells, splat
 from xai_detect.explainers.explain import explain

@@ -505,7 +505,7 @@ def test_cam_leaves_the_network_as_it_was(picture):
 def tv(name):
     from torchvision.models import detection
 
-    from xai_detect.detectors.torchvision import TorchvisionDetector
+    from xai_detect.detectors.vision.detector import TorchvisionDetector
 
     network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=4)
     provenance = Provenance(name, "torchvision", "", "photo", "any")

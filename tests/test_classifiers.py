@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 import xai_detect as xd
-from xai_detect.detectors.classifier_load import _state, is_classifier
-from xai_detect.detectors.classifiers import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.load import _state, is_classifier
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.detectors.weights import quiet
+from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.errors import InputError, TargetError, WeightsError
 from xai_detect.explainers.gradient import InputXGradient
 from xai_detect.explainers.protocol import Needs

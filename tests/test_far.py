@@ -7,8 +7,8 @@ from far import Far, far_device
 from test_methods import SETTINGS
 
 import xai_detect as xd
-from xai_detect.detectors.manifest import entry, load_entry, shipped
-from xai_detect.detectors.ultralytics import UltralyticsDetector
+from xai_detect.detectors.weights.manifest import entry, load_entry, shipped
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
 from xai_detect.values.detections import Provenance

@@ -18,14 +18,14 @@ ROWS = (
     {"evaluation", "comparison"},
     {"outcomes"},
     {"output"},
-    {"batch", "labelled", "options", "doctor", "demo", "scale", "review"},
+    {"batch", "labelled", "options", "demo", "scale", "review"},
     {"prepare"},
     {"inspect_command", "evaluate_command", "explain_command"},
     {"cli", "__init__", "__main__"},
 )
 VENDORS = {
     "torchvision": {"detectors"},
-    "ultralytics": {"detectors", "doctor"},
+    "ultralytics": {"detectors"},
     "captum": {"explainers"},
     "shap": {"explainers"},
     "onnx": {"detectors"},

@@ -8,7 +8,7 @@ from torch import nn
 from toy import ToyDetector, scene
 
 import xai_detect as xd
-from xai_detect.detectors.classifiers import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.lrp import LRP

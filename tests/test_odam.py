@@ -10,9 +10,9 @@ from toy import GAIN, ToyDetector, scene
 
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import PatchDetector
-from xai_detect.detectors.ultralytics import UltralyticsDetector
-from xai_detect.detectors.ultralytics_patches import run_locally
-from xai_detect.detectors.weights import quiet
+from xai_detect.detectors.weights.checkpoint import quiet
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
+from xai_detect.detectors.yolo.patches import run_locally
 from xai_detect.errors import InputError
 from xai_detect.explainers.activations import OpenLayers
 from xai_detect.explainers.explain import explain

@@ -20,7 +20,7 @@ from xai_detect import cli
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Detector, RawDetector, WhiteBoxDetector
 from xai_detect.detectors.scalars import class_kept
-from xai_detect.detectors.weights import digest, quiet
+from xai_detect.detectors.weights.checkpoint import digest, quiet
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley import KernelShap
@@ -39,7 +39,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 with quiet():
     from ultralytics.data.augment import LetterBox
 
-    from xai_detect.detectors.onnx import fitted
+    from xai_detect.detectors.black_box.detector import fitted
 
 NAMES = str(dict(enumerate(COLOURS)))
 QUICK = KernelShap(regions=16, segments="grid", samples=40, masker="grey")

@@ -697,7 +697,7 @@ def test_data_that_does_not_fit_is_refused():
 def test_a_torchvision_network_resizes_by_itself_and_is_followed(tmp_path):
     from test_torchvision import NAMES, faster_rcnn
 
-    from xai_detect.detectors.torchvision import TorchvisionDetector
+    from xai_detect.detectors.vision.detector import TorchvisionDetector
 
     torch.manual_seed(0)
     network = faster_rcnn()[0]

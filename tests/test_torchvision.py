@@ -9,8 +9,8 @@ from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator, DefaultBoxGenerator
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.detectors.torchvision import TorchvisionDetector
-from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
+from xai_detect.detectors.vision.detector import TorchvisionDetector
+from xai_detect.detectors.vision.heads import OpenNetwork, Parts
 from xai_detect.errors import ExplainError, InputError, MissingExtraError, TargetError, WeightsError
 from xai_detect.values.detections import Provenance
 from xai_detect.values.frame import Frame
@@ -298,7 +298,7 @@ def test_log_odds_equal_the_slow_definition_and_stay_finite(family):
 
 
 def test_a_broken_torchvision_is_one_sentence(monkeypatch):
-    monkeypatch.delitem(sys.modules, "xai_detect.detectors.torchvision_heads")
+    monkeypatch.delitem(sys.modules, "xai_detect.detectors.vision.heads")
     monkeypatch.delitem(sys.modules, "torchvision.models.detection")
 
     class Broken:
@@ -308,4 +308,4 @@ def test_a_broken_torchvision_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
     with pytest.raises(MissingExtraError, match="pip install --upgrade torch torchvision"):
-        import xai_detect.detectors.torchvision_heads  # noqa: F401
+        import xai_detect.detectors.vision.heads  # noqa: F401

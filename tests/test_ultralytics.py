@@ -8,8 +8,8 @@ from torch import nn
 
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.detectors.ultralytics import UltralyticsDetector
-from xai_detect.detectors.weights import prepare, quiet
+from xai_detect.detectors.weights.checkpoint import prepare, quiet
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError, TargetError
 from xai_detect.inspection import detect
 from xai_detect.values.detections import Provenance, Target

@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from xai_detect.detectors import download, manifest, pickles, weights
 from xai_detect.detectors.load import load_detector
+from xai_detect.detectors.weights import checkpoint as weights
+from xai_detect.detectors.weights import download, manifest, pickles
 from xai_detect.errors import InputError, WeightsError
 
 LAYOUT = {
@@ -493,7 +494,9 @@ def published(offline, monkeypatch):
     file = offline / "torch/hub/checkpoints/fasterrcnn_mobilenet_v3_large_320_fpn-907ea3f9.pth"
     file.parent.mkdir(parents=True)
     torch.save(made.state_dict(), file)
-    monkeypatch.setattr("xai_detect.detectors.download.digest", lambda _path: "907ea3f9" + "0" * 56)
+    monkeypatch.setattr(
+        "xai_detect.detectors.weights.download.digest", lambda _path: "907ea3f9" + "0" * 56
+    )
     return file
 
 

@@ -1,5 +1,5 @@
 from .data.read import read_dataset
-from .detectors.classifier_load import (
+from .detectors.classifier.load import (
     build_classifier,
     load_classifier,
     save_classifier,

@@ -283,7 +283,7 @@ def list_methods(as_json: options.AsJson = False) -> None:
 @app.command()
 def doctor(as_json: options.AsJson = False) -> None:
     """Check installed versions against the adapters."""
-    from xai_detect.doctor import examine
+    from xai_detect.detectors.doctor import examine
 
     findings = examine()
     if as_json:

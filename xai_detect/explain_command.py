@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xai_detect import options, prepare
 from xai_detect.comparison import REMOVALS, Comparison, compare
-from xai_detect.detectors.classifier_load import is_classifier, load_classifier
+from xai_detect.detectors.classifier.load import is_classifier, load_classifier
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import build_method

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import torch
 
-from xai_detect.detectors import download, manifest
+from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.engine import checked_engine, only_eager
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
-from xai_detect.detectors.weights import Checkpoint, load_checkpoint, quiet
+from xai_detect.detectors.weights import download, manifest
+from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint, quiet
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.detections import Provenance
 from xai_detect.values.fills import DOMAINS
@@ -63,7 +64,7 @@ def load_detector(
     if path.is_file() and path.suffix.lower() == ".onnx":
         only_eager(engine, "an ONNX file, which brings its own runtime,")
         with quiet():
-            from xai_detect.detectors.onnx import load_onnx
+            from xai_detect.detectors.black_box.detector import load_onnx
 
         return load_onnx(path, domain or "photo", where, imgsz, iou)
     if path.is_file():
@@ -71,7 +72,7 @@ def load_detector(
     elif text in manifest.names(manifest.shipped()):
         entry = manifest.entry(manifest.shipped(), text)
     elif text.startswith("torchvision/"):
-        from xai_detect.detectors.torchvision_load import load_torchvision
+        from xai_detect.detectors.vision.load import load_torchvision
 
         only_eager(engine, "a torchvision network, which suppresses boxes while it runs,")
         model = text.removeprefix("torchvision/")
@@ -106,7 +107,7 @@ def _ultralytics(
     engine: str,
 ) -> WhiteBoxDetector:
     with quiet():
-        from xai_detect.detectors.ultralytics import UltralyticsDetector
+        from xai_detect.detectors.yolo.detector import UltralyticsDetector
     side = checkpoint.side if imgsz is None else imgsz
     provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, str(side))
     return UltralyticsDetector(
@@ -144,21 +145,3 @@ def _unknown(name: str, published: list[str]) -> str:
         f"or a name such as {', '.join([*listed[:2], 'yolo11n'])}"
     )
     return f"there is no file or detector {name!r}; {hint}"
-
-
-def chosen_device(name: str) -> torch.device:
-    """A device by torch's name, or the number of a GPU.
-
-    Raises:
-        InputError: If there is none, or this machine cannot use it.
-    """
-    try:
-        device = torch.device(f"cuda:{name}" if name.isdecimal() else name)
-    except RuntimeError as error:
-        raise InputError(
-            f"there is no device {name!r}; choose cpu, cuda, mps or a number"
-        ) from error
-    usable = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not usable.get(device.type, True):
-        raise InputError(f"this machine has no usable {device.type} device; use --device cpu")
-    return device

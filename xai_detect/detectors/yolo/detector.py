@@ -20,8 +20,8 @@ from ultralytics.utils.ops import xywh2xyxy
 from xai_detect.detectors.attention import Sampled, gathered, watched
 from xai_detect.detectors.engine import Engine, only_eager
 from xai_detect.detectors.protocol import Candidates, Patches, Raw
-from xai_detect.detectors.ultralytics_bare import BareNetwork, grid
-from xai_detect.detectors.ultralytics_patches import run_locally
+from xai_detect.detectors.yolo.bare import BareNetwork, grid
+from xai_detect.detectors.yolo.patches import run_locally
 from xai_detect.errors import InputError, TargetError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target

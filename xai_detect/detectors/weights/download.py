@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from xai_detect.detectors.weights import digest
+from xai_detect.detectors.weights.checkpoint import digest
 from xai_detect.errors import WeightsError
 
 PATIENCE = 2.0

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from xai_detect.detectors import download
-from xai_detect.detectors.torchvision import TorchvisionDetector
-from xai_detect.detectors.weights import check_finite
+from xai_detect.detectors.vision.detector import TorchvisionDetector
+from xai_detect.detectors.weights import download
+from xai_detect.detectors.weights.checkpoint import check_finite
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.detections import Provenance
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from xai_detect.detectors.weights import quiet
+from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.errors import MissingExtraError, XaiDetectError
 
 TESTED = {
@@ -90,7 +90,7 @@ def _adapter() -> Finding:
         with quiet():
             from ultralytics.nn.tasks import DetectionModel
 
-            from xai_detect.detectors.ultralytics import UltralyticsDetector
+            from xai_detect.detectors.yolo.detector import UltralyticsDetector
             from xai_detect.values.detections import Provenance
 
             network = DetectionModel("yolo11n.yaml", nc=2, verbose=False)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from xai_detect.detectors.onnx_network import Network, first_line, refusals
+from xai_detect.detectors.black_box.network import Network, first_line, refusals
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
 
 OPERATORS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})

@@ -17,17 +17,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from xai_detect.detectors.classifiers import ClassifierLayout, Colour, ImageClassifier
+from xai_detect.detectors.classifier.detector import ClassifierLayout, Colour, ImageClassifier
+from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.engine import checked_engine
-from xai_detect.detectors.load import chosen_device
-from xai_detect.detectors.pickles import inspect_pickles
-from xai_detect.detectors.weights import (
+from xai_detect.detectors.weights.checkpoint import (
     UNREADABLE,
     check_finite,
     digest,
     load_network,
     made_ready,
 )
+from xai_detect.detectors.weights.pickles import inspect_pickles
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Provenance
@@ -306,7 +306,7 @@ def _colour(text: str) -> Colour:
 def _published(model: str, domain: str, device: torch.device, engine: str) -> ImageClassifier:
     from torchvision import models
 
-    from xai_detect.detectors import download
+    from xai_detect.detectors.weights import download
 
     weights: Any = models.get_model_weights(_family(model)).DEFAULT
     file = download.cache() / Path(weights.url).name

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from xai_detect.detectors.weights import Checkpoint, digest, prepare, quiet
+from xai_detect.detectors.weights.checkpoint import Checkpoint, digest, prepare, quiet
 from xai_detect.errors import WeightsError
 from xai_detect.values.fills import DOMAINS
 
@@ -51,8 +51,8 @@ class Entry:
 
 def shipped() -> Path:
     """The manifest that came with this package; it need not exist."""
-    installed = Path(__file__).parents[1] / "_weights" / FILE
-    return installed if installed.is_file() else Path(__file__).parents[2] / "weights" / FILE
+    installed = Path(__file__).parents[2] / "_weights" / FILE
+    return installed if installed.is_file() else Path(__file__).parents[3] / "weights" / FILE
 
 
 def names(manifest: Path) -> tuple[str, ...]:

@@ -15,10 +15,10 @@ from torch import Tensor
 from ultralytics.utils.nms import non_max_suppression
 from ultralytics.utils.ops import xywh2xyxy
 
-from xai_detect.detectors.onnx_file import About, open_network
-from xai_detect.detectors.onnx_network import Network
+from xai_detect.detectors.black_box.file import About, open_network
+from xai_detect.detectors.black_box.network import Network
 from xai_detect.detectors.protocol import Detector, Raw
-from xai_detect.detectors.ultralytics import GREY, MOST_DETECTIONS
+from xai_detect.detectors.yolo.detector import GREY, MOST_DETECTIONS
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from xai_detect.detectors.pickles import inspect_pickles, refusal
+from xai_detect.detectors.weights.pickles import inspect_pickles, refusal
 from xai_detect.errors import WeightsError
 
 BEFORE_ZIP = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)

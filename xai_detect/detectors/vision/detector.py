@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import Candidates, Raw
-from xai_detect.detectors.torchvision_heads import OpenNetwork, Parts
+from xai_detect.detectors.vision.heads import OpenNetwork, Parts
 from xai_detect.errors import ExplainError, InputError, TargetError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target

@@ -1,0 +1,1 @@
+"""Detectors that show no gradients: exported ONNX files."""

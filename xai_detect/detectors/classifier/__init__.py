@@ -1,0 +1,1 @@
+"""Image classifiers as detectors of one box, the whole image."""

@@ -1,0 +1,1 @@
+"""Weights as data: the manifest, pickles read restricted, files fetched once."""

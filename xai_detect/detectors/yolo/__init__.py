@@ -1,0 +1,1 @@
+"""Ultralytics' networks: YOLO and RT-DETR."""
