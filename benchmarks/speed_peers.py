@@ -22,8 +22,8 @@ from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradient import IntegratedGradients
 from xai_detect.explainers.partition_shap import PartitionShap
-from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
+from xai_detect.scores.survival import Survival
 from xai_detect.values.detections import Detections, Target
 
 BATCH = 2

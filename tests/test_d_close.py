@@ -13,8 +13,8 @@ from xai_detect.explainers.d_close import DClose, SegmentBank, fused
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.masks import MaskBank, Raster
 from xai_detect.explainers.regions import cut, grid
-from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
+from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image
 

@@ -12,8 +12,8 @@ from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.mask_estimate import ESTIMATORS, MaskEstimator
 from xai_detect.explainers.masks import DESIGNS, PHASES, Draw, MaskBank, Raster
-from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
+from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image
 

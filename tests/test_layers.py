@@ -10,6 +10,7 @@ ROWS = (
     {"errors"},
     {"values"},
     {"detectors"},
+    {"scores"},
     {"explainers"},
     {"measures"},
     {"trust"},

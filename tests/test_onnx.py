@@ -19,13 +19,13 @@ from toy import BIAS, CELL, COLOURS, GAIN, SealedToy, ToyDetector, scene
 from xai_detect import cli
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Detector, RawDetector, WhiteBoxDetector
-from xai_detect.detectors.scalars import class_kept
 from xai_detect.detectors.weights.checkpoint import digest, quiet
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley import KernelShap
-from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect, inspect
+from xai_detect.scores.scalars import class_kept
+from xai_detect.scores.survival import Survival
 from xai_detect.trust.evidence import RATIOS, RIVALS, weigh
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Level

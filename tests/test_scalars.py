@@ -8,18 +8,13 @@ from torch import nn
 from toy import BIAS, GAIN, ToyDetector, scene
 
 from xai_detect.detectors.protocol import Candidates, Raw
-from xai_detect.detectors.scalars import (
-    cosine_survival,
-    differentiable,
-    kept,
-    survival,
-)
 from xai_detect.errors import InputError
 from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain, require
 from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
-from xai_detect.explainers.survival import Survival
 from xai_detect.inspection import detect
+from xai_detect.scores.scalars import cosine_survival, differentiable, kept, survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame

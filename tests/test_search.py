@@ -23,9 +23,9 @@ from xai_detect.explainers.region_scores import (
     superpixels,
 )
 from xai_detect.explainers.search import VisualPrecisionSearch, greedy, objective, region_values
-from xai_detect.explainers.survival import Survival
 from xai_detect.explainers.vx_code import VxCode, near_patches, rank_sets
 from xai_detect.inspection import detect
+from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills
 from xai_detect.xray.planted import render
 from xai_detect.xray.worlds import compose_apart

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import CELL, SealedToy, ToyDetector, scene
 
-from xai_detect.detectors.scalars import survival
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.coalitions import coalitions
 from xai_detect.explainers.explain import explain
@@ -20,6 +19,7 @@ from xai_detect.explainers.partition_shap import PartitionShap, halves, spread
 from xai_detect.explainers.regions import cut, grid
 from xai_detect.explainers.shapley import KernelShap, solve
 from xai_detect.inspection import detect
+from xai_detect.scores.scalars import survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image
 

@@ -26,7 +26,7 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.protocol import Method
-from xai_detect.explainers.survival import Survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation

@@ -30,8 +30,8 @@ from xai_detect.detectors.protocol import (
     Patches,
     WhiteBoxDetector,
 )
-from xai_detect.detectors.scalars import differentiable
 from xai_detect.errors import InputError, near
+from xai_detect.scores.scalars import differentiable
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target

@@ -17,7 +17,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.survival import FAINT
+from xai_detect.scores.survival import FAINT
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.detections import Detections, Target

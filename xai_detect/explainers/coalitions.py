@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
-from xai_detect.explainers.survival import Survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
 

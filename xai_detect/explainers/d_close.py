@@ -14,7 +14,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import cut
-from xai_detect.explainers.survival import Survival, check_batch
+from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
-from xai_detect.detectors.scalars import check_differentiable, check_survival
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of, undisturbed
+from xai_detect.scores.scalars import check_differentiable, check_survival
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.survival import Survival, check_batch
+from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.detectors.scalars import differentiable
+from xai_detect.scores.scalars import differentiable
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame
 

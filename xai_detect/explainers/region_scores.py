@@ -13,7 +13,7 @@ from skimage.segmentation import slic
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.explainers.survival import Survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.boxes import Size
 from xai_detect.values.frame import Frame

@@ -23,7 +23,7 @@ from xai_detect.explainers.region_scores import (
     painted,
     superpixels,
 )
-from xai_detect.explainers.survival import Survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
 

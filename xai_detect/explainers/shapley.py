@@ -14,7 +14,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.coalitions import Coalitions, coalitions, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import SEGMENTS, cut
-from xai_detect.explainers.survival import check_batch
+from xai_detect.scores.survival import check_batch
 from xai_detect.values.detections import Target
 
 GROUPS = 10

@@ -22,7 +22,7 @@ from xai_detect.explainers.region_scores import (
     patches,
 )
 from xai_detect.explainers.search import check_fill, check_mode, objective
-from xai_detect.explainers.survival import Survival
+from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target

@@ -50,9 +50,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
-from xai_detect.detectors.scalars import class_kept, class_survival
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.survival import FAINT
+from xai_detect.scores.scalars import class_kept, class_survival
+from xai_detect.scores.survival import FAINT
 from xai_detect.trust.maps import outside_region, shares
 from xai_detect.trust.repeatability import repeat_explanations, similarity
 from xai_detect.values import boxes, fills

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, RawDetector
-from xai_detect.detectors.scalars import check_survival, cosine_survival, kept, survival
 from xai_detect.errors import InputError
+from xai_detect.scores.scalars import check_survival, cosine_survival, kept, survival
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame
 
