@@ -25,7 +25,7 @@ import torch
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.gradient import IntegratedGradients
+from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection import detect, inspect
 from xai_detect.trust.evidence import weigh

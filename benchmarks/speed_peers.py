@@ -17,11 +17,11 @@ from torch import Tensor
 
 from benchmarks.speed_report import Work
 from benchmarks.speed_scene import Plan, Scene
-from xai_detect.explainers.cam import GradCam, HiResCam, LayerCam
-from xai_detect.explainers.d_rise import DRise
+from xai_detect.explainers.activations.cam import GradCam, HiResCam, LayerCam
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.gradient import IntegratedGradients
-from xai_detect.explainers.partition_shap import PartitionShap
+from xai_detect.explainers.gradients.integrated import IntegratedGradients
+from xai_detect.explainers.masks.d_rise import DRise
+from xai_detect.explainers.shapley.partition_shap import PartitionShap
 from xai_detect.inspection import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values.detections import Detections, Target

@@ -20,12 +20,12 @@ from benchmarks.speed_report import Comparison, Seconds, Work, compared, in_turn
 from benchmarks.speed_scene import Plan, Scene
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.explainers.activations import OpenLayers
-from xai_detect.explainers.d_rise import DRise
+from xai_detect.explainers.activations.layers import OpenLayers
+from xai_detect.explainers.activations.odam import Odam
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.gradient import IntegratedGradients
+from xai_detect.explainers.gradients.integrated import IntegratedGradients
+from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.odam import Odam
 from xai_detect.explainers.protocol import Method, undisturbed
 from xai_detect.inspection import detect
 from xai_detect.values.images import load_image

@@ -9,8 +9,8 @@ from xai_detect.detectors.attention import AttentionDetector, Sampled
 from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError, TargetError
-from xai_detect.explainers.attention import Attention, on_cells, splat
 from xai_detect.explainers.explain import explain
+from xai_detect.explainers.relevance.attention import Attention, on_cells, splat
 from xai_detect.inspection import detect
 from xai_detect.values.detections import Provenance
 

@@ -8,7 +8,7 @@ from toy import CELL, RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.detectors.protocol import Raw
 from xai_detect.errors import InputError
-from xai_detect.explainers.baselines import Objectness, Random, _strongest
+from xai_detect.explainers.controls import Objectness, Random, _strongest
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
 from xai_detect.inspection import detect

@@ -11,7 +11,7 @@ from toy import GAIN, ToyDetector, scene
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Candidates, Raw, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.activations import OpenLayers
+from xai_detect.explainers.activations.layers import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.inspection import detect

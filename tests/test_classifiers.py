@@ -18,7 +18,7 @@ from xai_detect.detectors.classifier.load import _state, is_classifier
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.errors import InputError, TargetError, WeightsError
-from xai_detect.explainers.gradient import InputXGradient
+from xai_detect.explainers.gradients.integrated import InputXGradient
 from xai_detect.explainers.protocol import Needs
 from xai_detect.values.detections import Provenance, Target
 

@@ -9,9 +9,9 @@ from torch.nn import functional
 from toy import RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.errors import InputError
-from xai_detect.explainers.d_close import DClose, SegmentBank, fused
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.masks import MaskBank, Raster
+from xai_detect.explainers.masks.bank import MaskBank, Raster
+from xai_detect.explainers.masks.d_close import DClose, SegmentBank, fused
 from xai_detect.explainers.regions import cut, grid
 from xai_detect.inspection import detect
 from xai_detect.scores.survival import Survival

@@ -8,10 +8,10 @@ import torch
 from toy import RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.errors import InputError
-from xai_detect.explainers.d_rise import DRise
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.mask_estimate import ESTIMATORS, MaskEstimator
-from xai_detect.explainers.masks import DESIGNS, PHASES, Draw, MaskBank, Raster
+from xai_detect.explainers.masks.bank import DESIGNS, PHASES, Draw, MaskBank, Raster
+from xai_detect.explainers.masks.d_rise import DRise
+from xai_detect.explainers.masks.estimate import ESTIMATORS, MaskEstimator
 from xai_detect.inspection import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills

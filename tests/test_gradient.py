@@ -6,9 +6,13 @@ import torch
 from toy import CELL, GAIN, ToyDetector, scene
 
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.explainers import path
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, baseline_image
+from xai_detect.explainers.gradients import path
+from xai_detect.explainers.gradients.integrated import (
+    InputXGradient,
+    IntegratedGradients,
+    baseline_image,
+)
 from xai_detect.explainers.methods import build_method
 from xai_detect.inspection import detect
 from xai_detect.values import fills

@@ -11,8 +11,8 @@ import xai_detect as xd
 from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.lrp import LRP
-from xai_detect.explainers.lrp_rules import Rules
+from xai_detect.explainers.relevance.lrp import LRP
+from xai_detect.explainers.relevance.lrp_rules import Rules
 from xai_detect.inspection import detect
 from xai_detect.values.detections import Provenance
 from xai_detect.values.images import load_image

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from toy import scene
 
 from xai_detect.errors import InputError
-from xai_detect.explainers.masks import (
+from xai_detect.explainers.masks.bank import (
     BLOCK,
     DESIGNS,
     PHASES,

@@ -14,7 +14,7 @@ from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.detectors.yolo.patches import run_locally
 from xai_detect.errors import InputError
-from xai_detect.explainers.activations import OpenLayers
+from xai_detect.explainers.activations.layers import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import undisturbed

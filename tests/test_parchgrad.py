@@ -16,13 +16,13 @@ from toy import ToyDetector, scene
 
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
+from xai_detect.explainers.gradients.references import draws
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.parchgrad import UNDER, ParchGrad, shuffled, smallest
-from xai_detect.explainers.parchgrad_fit import Moments, background_boxes, fit, shapiro, welch
-from xai_detect.explainers.parchgrad_gradient import Rule, repartition
-from xai_detect.explainers.parchgrad_layers import box_strengths, find_layers, strengths
-from xai_detect.explainers.parchgrad_statistics import load_statistics, save_statistics
-from xai_detect.explainers.references import draws
+from xai_detect.explainers.parchgrad.fit import Moments, background_boxes, fit, shapiro, welch
+from xai_detect.explainers.parchgrad.gradient import Rule, repartition
+from xai_detect.explainers.parchgrad.layers import box_strengths, find_layers, strengths
+from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, shuffled, smallest
+from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
 from xai_detect.values.detections import Provenance, Target
 
 SIZE = (32, 40)

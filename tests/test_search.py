@@ -11,10 +11,10 @@ from toy import RawToy, SealedToy, ToyDetector, scene
 
 import xai_detect as xd
 from xai_detect.errors import InputError
-from xai_detect.explainers import phasewin
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.phasewin import CONSTANTS, PhaseWin
-from xai_detect.explainers.region_scores import (
+from xai_detect.explainers.search import phasewin
+from xai_detect.explainers.search.phasewin import CONSTANTS, PhaseWin
+from xai_detect.explainers.search.region_scores import (
     RegionScores,
     best_first,
     content_of,
@@ -22,8 +22,8 @@ from xai_detect.explainers.region_scores import (
     patches,
     superpixels,
 )
-from xai_detect.explainers.search import VisualPrecisionSearch, greedy, objective, region_values
-from xai_detect.explainers.vx_code import VxCode, near_patches, rank_sets
+from xai_detect.explainers.search.vps import VisualPrecisionSearch, greedy, objective, region_values
+from xai_detect.explainers.search.vx_code import VxCode, near_patches, rank_sets
 from xai_detect.inspection import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills

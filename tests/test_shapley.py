@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from toy import CELL, SealedToy, ToyDetector, scene
 
 from xai_detect.errors import InputError, MissingExtraError
-from xai_detect.explainers.coalitions import coalitions
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
-from xai_detect.explainers.partition_shap import PartitionShap, halves, spread
 from xai_detect.explainers.regions import cut, grid
-from xai_detect.explainers.shapley import KernelShap, solve
+from xai_detect.explainers.shapley.coalitions import coalitions
+from xai_detect.explainers.shapley.kernel_shap import KernelShap, solve
+from xai_detect.explainers.shapley.partition_shap import PartitionShap, halves, spread
 from xai_detect.inspection import detect
 from xai_detect.scores.scalars import survival
 from xai_detect.values import fills
@@ -227,7 +227,7 @@ def test_the_interval_holds_the_exact_values_about_as_often_as_it_says():
         shown = torch.cat([ends, pairs.shown, ~pairs.shown]).double()
         return torch.tanh((shown @ mix * shown).sum(dim=1) / 4)[:, None]
 
-    from xai_detect.explainers.shapley import _standard_error
+    from xai_detect.explainers.shapley.kernel_shap import _standard_error
 
     exact = solve(full, scores(full))
     for seed in range(30):

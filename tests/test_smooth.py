@@ -11,9 +11,14 @@ from toy import CELL, GAIN, ToyDetector, scene
 
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
-from xai_detect.explainers.gradient import InputXGradient
-from xai_detect.explainers.references import digest, draws, reference_image, reference_names
-from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.gradients.integrated import InputXGradient
+from xai_detect.explainers.gradients.references import (
+    digest,
+    draws,
+    reference_image,
+    reference_names,
+)
+from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.inspection import detect
 from xai_detect.values import fills
 

@@ -152,8 +152,8 @@ def fit_parchgrad(
     """Measure the channel statistics that the parchgrad method needs."""
     from xai_detect import prepare
     from xai_detect.data.read import read_dataset
-    from xai_detect.explainers.parchgrad_fit import fit
-    from xai_detect.explainers.parchgrad_statistics import save_statistics
+    from xai_detect.explainers.parchgrad.fit import fit
+    from xai_detect.explainers.parchgrad.statistics import save_statistics
     from xai_detect.labelled import labelled_images
 
     dataset = read_dataset(data, images=images, split=split)

@@ -5,8 +5,11 @@ from types import MappingProxyType
 from typing import Any
 
 from xai_detect.errors import InputError, near
-from xai_detect.explainers.attention import Attention
-from xai_detect.explainers.baselines import (
+from xai_detect.explainers.activations.cam import GradCam, GradCamPlusPlus, HiResCam, LayerCam
+from xai_detect.explainers.activations.odam import Odam
+from xai_detect.explainers.activations.plain_cam import Cam, EigenCam
+from xai_detect.explainers.activations.spatial_cam import GCame, SSGradCam, SSGradCamPlusPlus
+from xai_detect.explainers.controls import (
     CentreGaussian,
     Edges,
     Flat,
@@ -14,27 +17,24 @@ from xai_detect.explainers.baselines import (
     Random,
     UniformBox,
 )
-from xai_detect.explainers.cam import GradCam, GradCamPlusPlus, HiResCam, LayerCam
-from xai_detect.explainers.d_close import DClose
-from xai_detect.explainers.d_rise import DRise
-from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients
-from xai_detect.explainers.guided_backprop import GuidedBackprop
-from xai_detect.explainers.guided_ig import GuidedIG
-from xai_detect.explainers.lrp import LRP
-from xai_detect.explainers.occlusion import Occlusion
-from xai_detect.explainers.odam import Odam
-from xai_detect.explainers.parchgrad import ParchGrad
-from xai_detect.explainers.partition_shap import PartitionShap
-from xai_detect.explainers.phasewin import PhaseWin
-from xai_detect.explainers.plain_cam import Cam, EigenCam
+from xai_detect.explainers.gradients.guided_backprop import GuidedBackprop
+from xai_detect.explainers.gradients.guided_ig import GuidedIG
+from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
+from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.gradients.xrai import XRAI
+from xai_detect.explainers.masks.d_close import DClose
+from xai_detect.explainers.masks.d_rise import DRise
+from xai_detect.explainers.masks.occlusion import Occlusion
+from xai_detect.explainers.parchgrad.method import ParchGrad
 from xai_detect.explainers.protocol import Method
-from xai_detect.explainers.search import VisualPrecisionSearch
+from xai_detect.explainers.relevance.attention import Attention
+from xai_detect.explainers.relevance.lrp import LRP
+from xai_detect.explainers.search.phasewin import PhaseWin
+from xai_detect.explainers.search.vps import VisualPrecisionSearch
+from xai_detect.explainers.search.vx_code import VxCode
 from xai_detect.explainers.settings import checked_settings
-from xai_detect.explainers.shapley import KernelShap
-from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.explainers.spatial_cam import GCame, SSGradCam, SSGradCamPlusPlus
-from xai_detect.explainers.vx_code import VxCode
-from xai_detect.explainers.xrai import XRAI
+from xai_detect.explainers.shapley.kernel_shap import KernelShap
+from xai_detect.explainers.shapley.partition_shap import PartitionShap
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {

@@ -12,13 +12,17 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.gradient import InputXGradient, IntegratedGradients, completeness
-from xai_detect.explainers.guided_backprop import GuidedBackprop
-from xai_detect.explainers.guided_ig import GuidedIG
-from xai_detect.explainers.parchgrad import ParchGrad
+from xai_detect.explainers.gradients.guided_backprop import GuidedBackprop
+from xai_detect.explainers.gradients.guided_ig import GuidedIG
+from xai_detect.explainers.gradients.integrated import (
+    InputXGradient,
+    IntegratedGradients,
+    completeness,
+)
+from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.gradients.xrai_regions import Regions, segments
+from xai_detect.explainers.parchgrad.method import ParchGrad
 from xai_detect.explainers.protocol import Attribution, Method, Needs
-from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.explainers.xrai_regions import Regions, segments
 from xai_detect.values.detections import Target
 
 UNDER: Mapping[str, type[Any]] = MappingProxyType(

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, MissingExtraError
-from xai_detect.explainers.coalitions import Game, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import grid
+from xai_detect.explainers.shapley.coalitions import Game, game
 from xai_detect.scores.survival import check_batch
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target

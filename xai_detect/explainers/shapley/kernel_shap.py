@@ -11,9 +11,9 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.explainers.coalitions import Coalitions, coalitions, game
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import SEGMENTS, cut
+from xai_detect.explainers.shapley.coalitions import Coalitions, coalitions, game
 from xai_detect.scores.survival import check_batch
 from xai_detect.values.detections import Target
 

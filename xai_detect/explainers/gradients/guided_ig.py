@@ -12,8 +12,8 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.gradient import baseline_image, completeness, in_groups
-from xai_detect.explainers.path import Probe
+from xai_detect.explainers.gradients.integrated import baseline_image, completeness, in_groups
+from xai_detect.explainers.gradients.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame

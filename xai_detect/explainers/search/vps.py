@@ -15,7 +15,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.region_scores import (
+from xai_detect.explainers.search.region_scores import (
     RegionScores,
     Scores,
     content_of,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xai_detect.errors import InputError
-from xai_detect.explainers.masks import PHASES, Draw, MaskBank, Raster
+from xai_detect.explainers.masks.bank import PHASES, Draw, MaskBank, Raster
 from xai_detect.values.boxes import Size
 
 ESTIMATORS = ("covariance", "regression", "ridge")

@@ -12,8 +12,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.explainers.gradient import refuse_pointless
-from xai_detect.explainers.path import Probe
+from xai_detect.explainers.gradients.integrated import refuse_pointless
+from xai_detect.explainers.gradients.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.activations import AUTO, OpenLayers, checked_layer
+from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_layer
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 

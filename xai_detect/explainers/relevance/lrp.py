@@ -11,9 +11,9 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.explainers.lrp_network import COMPOSITES, ruled
-from xai_detect.explainers.lrp_rules import Rules
 from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.explainers.relevance.lrp_network import COMPOSITES, ruled
+from xai_detect.explainers.relevance.lrp_rules import Rules
 from xai_detect.values.detections import Target
 
 SAME = 1e-3

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.explainers.activations import AUTO, OpenLayers, Slope, checked_layer
-from xai_detect.explainers.gradient import refuse_pointless
+from xai_detect.explainers.activations.layers import AUTO, OpenLayers, Slope, checked_layer
+from xai_detect.explainers.gradients.integrated import refuse_pointless
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 

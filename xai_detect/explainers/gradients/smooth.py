@@ -16,10 +16,15 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.gradient import completeness, in_groups, paths_of
-from xai_detect.explainers.path import Probe
+from xai_detect.explainers.gradients.integrated import completeness, in_groups, paths_of
+from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.references import (
+    digest,
+    draws,
+    reference_image,
+    reference_names,
+)
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.references import digest, draws, reference_image, reference_names
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame
 

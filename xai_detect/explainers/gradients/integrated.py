@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.path import Probe, StraightPath
+from xai_detect.explainers.gradients.path import Probe, StraightPath
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values import fills
 from xai_detect.values.detections import Target

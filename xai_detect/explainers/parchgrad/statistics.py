@@ -19,7 +19,7 @@ from jaxtyping import Float, Float64, Int
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.parchgrad_layers import Layer
+from xai_detect.explainers.parchgrad.layers import Layer
 
 FORMAT = "xai_detect parchgrad statistics 1"
 

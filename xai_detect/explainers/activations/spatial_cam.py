@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.errors import InputError
-from xai_detect.explainers.activations import OpenLayers, Slope
-from xai_detect.explainers.cam import GradientMap, rate, weighted
+from xai_detect.explainers.activations.cam import GradientMap, rate, weighted
+from xai_detect.explainers.activations.layers import OpenLayers, Slope
 from xai_detect.values.detections import Target
 
 TINY = 1e-30

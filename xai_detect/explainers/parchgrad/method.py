@@ -17,19 +17,19 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.explainers.gradient import (
+from xai_detect.explainers.gradients.guided_ig import GuidedIG
+from xai_detect.explainers.gradients.integrated import (
     FromGradients,
     InputXGradient,
     IntegratedGradients,
     refuse_pointless,
 )
-from xai_detect.explainers.guided_ig import GuidedIG
-from xai_detect.explainers.parchgrad_gradient import Choice, PartitionedProbe, Rule
-from xai_detect.explainers.parchgrad_layers import Layer, strengths
-from xai_detect.explainers.parchgrad_statistics import Statistics, how_to_fit, load_statistics
-from xai_detect.explainers.path import Probe
+from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.parchgrad.gradient import Choice, PartitionedProbe, Rule
+from xai_detect.explainers.parchgrad.layers import Layer, strengths
+from xai_detect.explainers.parchgrad.statistics import Statistics, how_to_fit, load_statistics
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame
 

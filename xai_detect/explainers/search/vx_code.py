@@ -13,7 +13,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.region_scores import (
+from xai_detect.explainers.search.region_scores import (
     RegionScores,
     Scores,
     best_first,
@@ -21,7 +21,7 @@ from xai_detect.explainers.region_scores import (
     painted,
     patches,
 )
-from xai_detect.explainers.search import check_fill, check_mode, objective
+from xai_detect.explainers.search.vps import check_fill, check_mode, objective
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
+from xai_detect.explainers.masks.bank import Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.regions import cut
 from xai_detect.scores.survival import Survival, check_batch

@@ -13,8 +13,8 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.region_scores import TIE, Scores, best_first
-from xai_detect.explainers.search import check_fill, check_mode, check_regions, search_regions
+from xai_detect.explainers.search.region_scores import TIE, Scores, best_first
+from xai_detect.explainers.search.vps import check_fill, check_mode, check_regions, search_regions
 from xai_detect.values.detections import Target
 
 

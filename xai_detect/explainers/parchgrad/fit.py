@@ -16,8 +16,8 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.parchgrad_layers import Layer, find_layers, strengths
-from xai_detect.explainers.parchgrad_statistics import Statistics, weights_digest
+from xai_detect.explainers.parchgrad.layers import Layer, find_layers, strengths
+from xai_detect.explainers.parchgrad.statistics import Statistics, weights_digest
 from xai_detect.explainers.protocol import undisturbed
 from xai_detect.values import boxes as geometry
 

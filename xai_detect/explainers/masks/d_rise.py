@@ -10,8 +10,8 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.explainers.mask_estimate import ESTIMATORS, Estimate, MaskEstimator
-from xai_detect.explainers.masks import Draw, MaskBank, Mixer, Raster
+from xai_detect.explainers.masks.bank import Draw, MaskBank, Mixer, Raster
+from xai_detect.explainers.masks.estimate import ESTIMATORS, Estimate, MaskEstimator
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills

@@ -1,0 +1,1 @@
+"""Activation maps: what the layers before the head answered."""

@@ -1,0 +1,1 @@
+"""Gradients at the input, and their averages over paths and noise."""

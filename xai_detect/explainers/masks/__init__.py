@@ -1,0 +1,1 @@
+"""Parts of the image hidden again and again; black boxes included."""

@@ -1,0 +1,1 @@
+"""ParchGrad: gradients in which the relevant channels speak."""

@@ -1,0 +1,1 @@
+"""Relevance handed back layer by layer, and attention."""

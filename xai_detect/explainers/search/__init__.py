@@ -1,0 +1,1 @@
+"""Regions ranked by what showing and hiding them does."""
