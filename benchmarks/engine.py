@@ -32,8 +32,8 @@ from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection import detect
 from xai_detect.trust.maps import smooth
 from xai_detect.values.images import load_image
-from xai_detect.xray.planted import render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 990_000

@@ -24,8 +24,8 @@ import torch
 import train_planted
 
 import xai_detect as xd
-from xai_detect.xray.planted import HONEST, WORLDS, PlantedScan, render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import HONEST, WORLDS, PlantedScan, render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 RESULTS = Path(__file__).parent / "results"
 #: First seed of the scans measured here; training, its checks and the shipped figures used others.

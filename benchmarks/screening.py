@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import batched_nms
 
-from xai_detect.xray.items import DANGEROUS
-from xai_detect.xray.scenes import compose, scan
+from xai_detect.xray.scenes.scan import compose, scan
+from xai_detect.xray.things.items import DANGEROUS
 
 CLASSES = tuple(DANGEROUS)
 RESULTS = Path(__file__).parent / "results"

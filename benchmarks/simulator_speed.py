@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from xai_detect.xray.simulate import simulate
+from xai_detect.xray.scenes.simulate import simulate
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = 77_000

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 import xai_detect as xd
 from xai_detect.detectors.classifier.detector import ImageClassifier
-from xai_detect.xray.items import DANGEROUS
-from xai_detect.xray.scenes import Packing, Scan, compose, scan
+from xai_detect.xray.scenes.scan import Packing, Scan, compose, scan
+from xai_detect.xray.things.items import DANGEROUS
 
 CROP, SCAN = 64, 224
 """Sides in pixels of an X-ray crop and of the scan it is cut from."""

@@ -20,16 +20,17 @@ import torch
 import training
 from numpy.typing import NDArray
 
-from xai_detect.xray.planted import HONEST, WORLDS, Planted, bounds, render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import HONEST, WORLDS, Planted, bounds, render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 SIZE = 192
 HELD_OUT = 900_000
 RECIPE = (
-    "benchmarks/train_planted.py: scans of xai_detect.xray.planted made while training, each with "
-    "its counterfactual twin, one in eight without cause and with a random label (two in five in "
-    "a second phase where the cause lies outside); flips and turns; outside causes are helper "
-    "classes that are cut off at the end; square scans, no padding; start from random weights"
+    "benchmarks/train_planted.py: scans of xai_detect.xray.scenes.planted made while training, "
+    "each with its counterfactual twin, one in eight without cause and with a random label "
+    "(two in five in a second phase where the cause lies outside); flips and turns; "
+    "outside causes are helper classes that are cut off at the end; "
+    "square scans, no padding; start from random weights"
 )
 
 

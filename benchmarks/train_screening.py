@@ -16,8 +16,8 @@ import shipping
 import torch
 import training
 
-from xai_detect.xray.items import DANGEROUS
-from xai_detect.xray.scenes import FIELD, Packing, Scan, Scene, compose, scan
+from xai_detect.xray.scenes.scan import FIELD, Packing, Scan, Scene, compose, scan
+from xai_detect.xray.things.items import DANGEROUS
 
 SIZE = 320
 CLASSES = tuple(DANGEROUS)
@@ -25,9 +25,9 @@ CLASSES = tuple(DANGEROUS)
 HELD_OUT = 1_000_000
 TRAINING = Packing(clean=0.06, dangerous=(2, 5), benign=(2, 11))
 RECIPE = (
-    "benchmarks/train_screening.py: bags of xai_detect.xray.scenes made while training (2 to 5 "
-    "dangerous items in most), first at 224 then at 320 pixels, scale 0.85 to 1.35, all colour "
-    "tables, half through JPEG, flips and turns; square scans, no padding; start from "
+    "benchmarks/train_screening.py: bags of xai_detect.xray.scenes.scan made while training "
+    "(2 to 5 dangerous items in most), first at 224 then at 320 pixels, scale 0.85 to 1.35, "
+    "all colour tables, half through JPEG, flips and turns; square scans, no padding; start from "
     "random weights; then --go-on at 320 pixels with a lower rate"
 )
 

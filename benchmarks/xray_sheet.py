@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.scenes import compose, scan
+from xai_detect.xray.scenes.scan import compose, scan
 
 RESULTS = Path(__file__).parent / "results"
 SIDE = 200

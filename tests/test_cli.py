@@ -24,7 +24,7 @@ from xai_detect.explainers.parchgrad.statistics import load_statistics
 from xai_detect.output.load import load_run
 from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.values import files
-from xai_detect.xray.simulate import simulate
+from xai_detect.xray.scenes.simulate import simulate
 
 
 def write(path, *squares):

@@ -19,8 +19,8 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import undisturbed
 from xai_detect.trust.maps import smooth
 from xai_detect.trust.policy import DEFAULT_POLICY
-from xai_detect.xray.planted import render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 CPU = torch.device("cpu")
 COMPARED = (

@@ -12,8 +12,8 @@ from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
 from xai_detect.values.detections import Provenance
-from xai_detect.xray.planted import render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 FEW = {
     "integrated_gradients": {"steps": 2, "max_steps": 4},

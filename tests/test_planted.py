@@ -7,10 +7,10 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from xai_detect.errors import InputError
-from xai_detect.xray.items import DANGEROUS
-from xai_detect.xray.planted import GAP, HONEST, WORLDS, bounds, gap, render, stamp
-from xai_detect.xray.simulate import simulate
-from xai_detect.xray.worlds import compose_apart, compose_planted
+from xai_detect.xray.scenes.planted import GAP, HONEST, WORLDS, bounds, gap, render, stamp
+from xai_detect.xray.scenes.simulate import simulate
+from xai_detect.xray.scenes.worlds import compose_apart, compose_planted
+from xai_detect.xray.things.items import DANGEROUS
 
 # pycocotools' compiled part predates NumPy 2
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import xai_detect as xd
-from xai_detect.xray.planted import HONEST, WORLDS, render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import HONEST, WORLDS, render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 MODELS = tomllib.loads((WEIGHTS / "manifest.toml").read_text())["models"]

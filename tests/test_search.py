@@ -27,8 +27,8 @@ from xai_detect.explainers.search.vx_code import VxCode, near_patches, rank_sets
 from xai_detect.inspection import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills
-from xai_detect.xray.planted import render
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes.planted import render
+from xai_detect.xray.scenes.worlds import compose_apart
 
 PLAIN = CONSTANTS["wrapper"]._replace(
     window=1000, delete=0.0, pool=0.0, accept=1.0, ratio_step=float("inf")

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xai_detect.errors import InputError
-from xai_detect.xray import colour, physics
-from xai_detect.xray.materials import (
+from xai_detect.xray.physics import colour
+from xai_detect.xray.physics import scanner as physics
+from xai_detect.xray.physics.materials import (
     DENSITY,
     ENERGIES,
     HIGH_WEIGHTS,

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from xai_detect.errors import InputError
-from xai_detect.xray import projection
-from xai_detect.xray.items import BENIGN, DANGEROUS, build
-from xai_detect.xray.outlines import rectangle
-from xai_detect.xray.physics import Scanner, slab
-from xai_detect.xray.scenes import Packing, Placed, Scene, compose, scan
-from xai_detect.xray.solids import Item, Pose, Prism
+from xai_detect.xray.physics.scanner import Scanner, slab
+from xai_detect.xray.scenes import projection
+from xai_detect.xray.scenes.scan import Packing, Placed, Scene, compose, scan
+from xai_detect.xray.things.items import BENIGN, DANGEROUS, build
+from xai_detect.xray.things.outlines import rectangle
+from xai_detect.xray.things.solids import Item, Pose, Prism
 
 PLATE = Item("plate", (Prism("steel", rectangle(200.0, 200.0), 0, 2),), "steel")
 MIDDLE = Pose(340.0, 340.0)

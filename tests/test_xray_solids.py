@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xai_detect.errors import InputError
-from xai_detect.xray import items, outlines
-from xai_detect.xray.bags import BAGS, build_bag
-from xai_detect.xray.physics import coefficients
-from xai_detect.xray.shadows import MASK_FROM, cast
-from xai_detect.xray.solids import Item, Lathe, Pose, Prism, Sheet, Wire
+from xai_detect.xray.physics.scanner import coefficients
+from xai_detect.xray.scenes.shadows import MASK_FROM, cast
+from xai_detect.xray.things import items, outlines
+from xai_detect.xray.things.bags import BAGS, build_bag
+from xai_detect.xray.things.solids import Item, Lathe, Pose, Prism, Sheet, Wire
 
 SIZE = (200, 200)
 

@@ -185,7 +185,7 @@ def simulate(
     processes: Annotated[int, typer.Option(help="Worker processes.")] = 1,
 ) -> None:
     """Make X-ray scans with exact ground truth."""
-    from xai_detect.xray.simulate import simulate as run_simulation
+    from xai_detect.xray.scenes.simulate import simulate as run_simulation
 
     with options.bar("simulating", scans) as step:
         result = run_simulation(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from xai_detect.errors import InputError
 from xai_detect.values.images import SUFFIXES
-from xai_detect.xray.simulate import simulate
+from xai_detect.xray.scenes.simulate import simulate
 
 SCANS, SEED, SIDE = 6, 2, 192
 """Scans of the second part, their seed and side in pixels; the model has not seen this seed."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.outlines import Number, Outline
-from xai_detect.xray.physics import Plane
+from xai_detect.xray.physics.scanner import Plane
+from xai_detect.xray.things.outlines import Number, Outline
 
 
 @dataclass(frozen=True, slots=True)

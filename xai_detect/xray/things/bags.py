@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from xai_detect.errors import InputError
-from xai_detect.xray.outlines import (
+from xai_detect.xray.things.outlines import (
     Number,
     Outline,
     band,
@@ -24,8 +24,8 @@ from xai_detect.xray.outlines import (
     scaled,
     spline,
 )
-from xai_detect.xray.solids import Item, Part, Prism, Wire
-from xai_detect.xray.textures import soft_sheet
+from xai_detect.xray.things.solids import Item, Part, Prism, Wire
+from xai_detect.xray.things.textures import soft_sheet
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
-from xai_detect.xray.physics import Plane
+from xai_detect.xray.physics.scanner import Plane
 
 #: High-energy transmissions at which the class curves are tabulated, thickest first.
 CURVE_AT = (0.03, 0.1, 0.3, 0.5, 0.7, 0.9)

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
-from xai_detect.xray.colour import colourise
-from xai_detect.xray.items import DANGEROUS, build
-from xai_detect.xray.physics import RANK, transmissions
-from xai_detect.xray.scenes import FIELD
-from xai_detect.xray.shadows import cast
-from xai_detect.xray.solids import Item, Pose
+from xai_detect.xray.physics.colour import colourise
+from xai_detect.xray.physics.scanner import RANK, transmissions
+from xai_detect.xray.scenes.scan import FIELD
+from xai_detect.xray.scenes.shadows import cast
+from xai_detect.xray.things.items import DANGEROUS, build
+from xai_detect.xray.things.solids import Item, Pose
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

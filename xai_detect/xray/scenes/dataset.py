@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from xai_detect.errors import InputError
-from xai_detect.xray.items import BENIGN, DANGEROUS
-from xai_detect.xray.physics import quantise
-from xai_detect.xray.scenes import Scan
-from xai_detect.xray.shadows import Shadow
+from xai_detect.xray.physics.scanner import quantise
+from xai_detect.xray.scenes.scan import Scan
+from xai_detect.xray.scenes.shadows import Shadow
+from xai_detect.xray.things.items import BENIGN, DANGEROUS
 
 #: Quality of the JPEG files, like the public sets.
 QUALITY = 92

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from xai_detect.xray.outlines import (
+from xai_detect.xray.things.outlines import (
     Number,
     Outline,
     band,
@@ -14,7 +14,7 @@ from xai_detect.xray.outlines import (
     scaled,
     spline,
 )
-from xai_detect.xray.solids import Item, Lathe, Part, Prism, Wire
+from xai_detect.xray.things.solids import Item, Lathe, Part, Prism, Wire
 
 
 def board(outline: Outline, rng: np.random.Generator, chips: int) -> list[Part]:

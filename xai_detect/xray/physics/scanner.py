@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
-from xai_detect.xray.materials import (
+from xai_detect.xray.physics.materials import (
     DENSITY,
     HIGH_WEIGHTS,
     LOW_WEIGHTS,

@@ -6,8 +6,8 @@ from types import MappingProxyType
 import numpy as np
 
 from xai_detect.errors import InputError
-from xai_detect.xray import cloth, electronics, hazards, smallware, vessels, weapons
-from xai_detect.xray.solids import Item
+from xai_detect.xray.things import cloth, electronics, hazards, smallware, vessels, weapons
+from xai_detect.xray.things.solids import Item
 
 Builder = Callable[[np.random.Generator], Item]
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.materials import DENSITY
-from xai_detect.xray.physics import RANK, Plane, coefficients
-from xai_detect.xray.solids import Item, Lathe, Part, Pose, Prism, Sheet, Wire
+from xai_detect.xray.physics.materials import DENSITY
+from xai_detect.xray.physics.scanner import RANK, Plane, coefficients
+from xai_detect.xray.things.solids import Item, Lathe, Part, Pose, Prism, Sheet, Wire
 
 #: Matter thinner than this many millimetres along the beam is not part of an item's mask.
 MASK_FROM = 0.03

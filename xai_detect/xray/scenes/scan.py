@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.bags import BAGS, build_bag
-from xai_detect.xray.colour import PALETTES, colourise
-from xai_detect.xray.items import BENIGN, DANGEROUS, build
-from xai_detect.xray.physics import RANK, Plane, Scanner, detect, transmissions
-from xai_detect.xray.shadows import Shadow, cast
-from xai_detect.xray.solids import Item, Pose
+from xai_detect.xray.physics.colour import PALETTES, colourise
+from xai_detect.xray.physics.scanner import RANK, Plane, Scanner, detect, transmissions
+from xai_detect.xray.scenes.shadows import Shadow, cast
+from xai_detect.xray.things.bags import BAGS, build_bag
+from xai_detect.xray.things.items import BENIGN, DANGEROUS, build
+from xai_detect.xray.things.solids import Item, Pose
 
 #: Side of the square field of view of a screening scan, in mm.
 FIELD = 680.0

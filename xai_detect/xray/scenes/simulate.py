@@ -15,12 +15,12 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
-from xai_detect.xray import dataset
-from xai_detect.xray.items import BENIGN, DANGEROUS
-from xai_detect.xray.planted import WORLDS, Planted, render
-from xai_detect.xray.projection import insert_random, load_bags
-from xai_detect.xray.scenes import Packing, compose, scan
-from xai_detect.xray.worlds import compose_apart
+from xai_detect.xray.scenes import dataset
+from xai_detect.xray.scenes.planted import WORLDS, Planted, render
+from xai_detect.xray.scenes.projection import insert_random, load_bags
+from xai_detect.xray.scenes.scan import Packing, compose, scan
+from xai_detect.xray.scenes.worlds import compose_apart
+from xai_detect.xray.things.items import BENIGN, DANGEROUS
 
 #: Smallest and largest side of a scan, in pixels.
 SIZES = (64, 2048)

@@ -3,8 +3,8 @@
 # ruff: noqa: RUF005 - adding a tuple to an outline moves it; nothing is concatenated
 import numpy as np
 
-from xai_detect.xray.outlines import band, ellipse, moved, polygon, rectangle, scaled
-from xai_detect.xray.solids import Item, Lathe, Part, Prism, Wire
+from xai_detect.xray.things.outlines import band, ellipse, moved, polygon, rectangle, scaled
+from xai_detect.xray.things.solids import Item, Lathe, Part, Prism, Wire
 
 
 def book(rng: np.random.Generator) -> Item:

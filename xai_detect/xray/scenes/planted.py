@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xai_detect.xray.scenes import Placed, Scan, Scene, scan
+from xai_detect.xray.scenes.scan import Placed, Scan, Scene, scan
 
 #: Side of the field of view of a planted scan, in mm.
 PLANTED_FIELD = 420.0

@@ -4,8 +4,8 @@
 
 import numpy as np
 
-from xai_detect.xray.outlines import band, ellipse, moved, polygon, rectangle, scaled
-from xai_detect.xray.solids import Item, Lathe, Prism, Wire
+from xai_detect.xray.things.outlines import band, ellipse, moved, polygon, rectangle, scaled
+from xai_detect.xray.things.solids import Item, Lathe, Prism, Wire
 
 
 def wrench(rng: np.random.Generator) -> Item:

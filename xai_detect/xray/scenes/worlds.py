@@ -7,12 +7,12 @@ from types import MappingProxyType
 import numpy as np
 
 from xai_detect.errors import InputError
-from xai_detect.xray.bags import soft_shell
-from xai_detect.xray.items import build
-from xai_detect.xray.outlines import band, blob, ellipse, moved, rectangle, scaled
-from xai_detect.xray.planted import GAP, HONEST, PLANTED_FIELD, WORLDS, Planted, gap, render
-from xai_detect.xray.scenes import Placed, Scene, draw_scanner
-from xai_detect.xray.solids import Item, Lathe, Pose, Prism
+from xai_detect.xray.scenes.planted import GAP, HONEST, PLANTED_FIELD, WORLDS, Planted, gap, render
+from xai_detect.xray.scenes.scan import Placed, Scene, draw_scanner
+from xai_detect.xray.things.bags import soft_shell
+from xai_detect.xray.things.items import build
+from xai_detect.xray.things.outlines import band, blob, ellipse, moved, rectangle, scaled
+from xai_detect.xray.things.solids import Item, Lathe, Pose, Prism
 
 
 def compose_planted(world: str, rng: np.random.Generator) -> Planted:

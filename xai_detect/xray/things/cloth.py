@@ -3,9 +3,9 @@
 # ruff: noqa: RUF005 - adding a tuple to an outline moves it; nothing is concatenated
 import numpy as np
 
-from xai_detect.xray.outlines import band, blob, ellipse, rectangle, scaled, spline
-from xai_detect.xray.solids import Item, Lathe, Part, Prism, Wire
-from xai_detect.xray.textures import soft_sheet
+from xai_detect.xray.things.outlines import band, blob, ellipse, rectangle, scaled, spline
+from xai_detect.xray.things.solids import Item, Lathe, Part, Prism, Wire
+from xai_detect.xray.things.textures import soft_sheet
 
 
 def shirt(rng: np.random.Generator) -> Item:

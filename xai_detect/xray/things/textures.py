@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
-from xai_detect.xray.outlines import Number, Outline
-from xai_detect.xray.physics import Plane
-from xai_detect.xray.solids import Sheet
+from xai_detect.xray.physics.scanner import Plane
+from xai_detect.xray.things.outlines import Number, Outline
+from xai_detect.xray.things.solids import Sheet
 
 
 def smooth_noise(

@@ -1,0 +1,1 @@
+"""Matter, beams and colours."""

@@ -1,0 +1,1 @@
+"""Scans: composed, planted, projected, written."""

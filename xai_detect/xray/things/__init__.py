@@ -1,0 +1,1 @@
+"""What a bag holds, and the bags."""
