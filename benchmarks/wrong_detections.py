@@ -20,7 +20,7 @@ from xai_detect.data.read import read_dataset
 from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
 from xai_detect.measures.verdicts import Judged, verdict_figures
-from xai_detect.output.load import Run, load_run
+from xai_detect.output.folder.load import Run, load_run
 from xai_detect.values import boxes
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Level

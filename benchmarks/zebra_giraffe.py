@@ -28,8 +28,8 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.inspection import inspect
 from xai_detect.measures.matching import match
 from xai_detect.measures.statistics import wilson
-from xai_detect.output import contours
-from xai_detect.output.render import view
+from xai_detect.output.drawing import contours
+from xai_detect.output.drawing.views import view
 from xai_detect.values.findings import Inspection, Level
 from xai_detect.values.images import load_image
 from xai_detect.values.truth import Scan

@@ -21,7 +21,7 @@ from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad.statistics import load_statistics
-from xai_detect.output.load import load_run
+from xai_detect.output.folder.load import load_run
 from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.values import files
 from xai_detect.xray.scenes.simulate import simulate

@@ -17,7 +17,7 @@ from xai_detect.comparison import compare
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import InputXGradient
 from xai_detect.inspection import detect
-from xai_detect.output.side_by_side import figure_of, limit_of
+from xai_detect.output.drawing.side_by_side import figure_of, limit_of
 
 BLACK = {"black": InputXGradient(baseline="black")}
 

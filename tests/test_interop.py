@@ -11,7 +11,7 @@ import torch
 from samples import NAMES, inspection
 
 from xai_detect.errors import InputError, MissingExtraError
-from xai_detect.output.interop import (
+from xai_detect.output.exchange import (
     from_coco_results,
     from_torchvision,
     from_ultralytics,

@@ -7,7 +7,7 @@ from xai_detect.errors import InputError
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import confusion, counts_per_class, match
 from xai_detect.measures.summary import Evaluation
-from xai_detect.output.plots import (
+from xai_detect.output.drawing.plots import (
     confusion_figure,
     precision_recall_figure,
     save_plots,

@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NAMES, inspection, spot, verdict
 
-from xai_detect.output import contours, drawing, panels, render
-from xai_detect.output.states import RELIABILITY_CHECKS, STATES, map_refusal, state_of, tally
+from xai_detect.output.drawing import contours, panels
+from xai_detect.output.drawing import strokes as drawing
+from xai_detect.output.drawing import views as render
+from xai_detect.output.drawing.states import (
+    RELIABILITY_CHECKS,
+    STATES,
+    map_refusal,
+    state_of,
+    tally,
+)
 from xai_detect.values.findings import Level
 
 SIZE = (40, 60)

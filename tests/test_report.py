@@ -10,12 +10,12 @@ import pytest
 import torch
 from samples import DETECTOR, NAMES, SETTINGS, inspection, spot
 
-from xai_detect.output import report
-from xai_detect.output.header import Header
-from xai_detect.output.pictures import Album
-from xai_detect.output.pixels import encode_png
-from xai_detect.output.run import open_run, save
-from xai_detect.output.wording import evidence_lines, method_words, worded
+from xai_detect.output.folder.header import Header
+from xai_detect.output.folder.pixels import encode_png
+from xai_detect.output.report import page as report
+from xai_detect.output.report.pictures import Album
+from xai_detect.output.report.wording import evidence_lines, method_words, worded
+from xai_detect.output.write import open_run, save
 from xai_detect.values.findings import Evidence, Level
 
 HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
@@ -235,7 +235,7 @@ def test_what_a_method_measured_is_one_phrase():
 
 def test_every_kind_of_evidence_has_words():
     """Whatever ``weigh`` measures is named for people, or deliberately left to another row."""
-    from xai_detect.output import wording
+    from xai_detect.output.report import wording
     from xai_detect.trust import evidence
 
     listed = re.findall(r"^([a-z_]+(?:, [a-z_]+)*) {2,}", evidence.__doc__, re.MULTILINE)

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from samples import DETECTOR, NAMES, SETTINGS, inspection
 
 from xai_detect.errors import InputError
-from xai_detect.output import pixels, run
-from xai_detect.output.header import Header
-from xai_detect.output.load import load_run
-from xai_detect.output.records import file_name
-from xai_detect.output.run import open_run, save
+from xai_detect.output import write as run
+from xai_detect.output.folder import pixels
+from xai_detect.output.folder.header import Header
+from xai_detect.output.folder.load import load_run
+from xai_detect.output.folder.records import file_name
+from xai_detect.output.write import open_run, save
 from xai_detect.values import files
 from xai_detect.values.findings import Level
 

@@ -10,15 +10,15 @@ from .evaluation import evaluate
 from .explainers.explain import explain
 from .explainers.methods import METHODS
 from .inspection import detect, inspect
-from .output.interop import (
+from .output.exchange import (
     from_coco_results,
     from_torchvision,
     from_ultralytics,
     to_coco_results,
     to_supervision,
 )
-from .output.load import load_run
-from .output.run import save
+from .output.folder.load import load_run
+from .output.write import save
 from .trust.evidence import weigh
 from .trust.policy import read_policy
 from .trust.verdict import judge

@@ -17,9 +17,9 @@ from xai_detect.evaluation import Inspector
 from xai_detect.explainers.protocol import Method
 from xai_detect.inspection import detect, inspect
 from xai_detect.outcomes import GroundTruth, outcome
-from xai_detect.output.load import load_run
-from xai_detect.output.pixels import image_sha256, quantised
-from xai_detect.output.run import RunWriter
+from xai_detect.output.folder.load import load_run
+from xai_detect.output.folder.pixels import image_sha256, quantised
+from xai_detect.output.write import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
 from xai_detect.values.findings import Inspection

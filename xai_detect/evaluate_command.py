@@ -12,8 +12,8 @@ from xai_detect.errors import InputError
 from xai_detect.evaluation import evaluate
 from xai_detect.explainers.methods import build_method
 from xai_detect.output import text
-from xai_detect.output.plots import save_plots
-from xai_detect.output.run import open_run
+from xai_detect.output.drawing.plots import save_plots
+from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY
 
 

@@ -19,7 +19,7 @@ from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method
 from xai_detect.inspection import detect
 from xai_detect.output import text
-from xai_detect.output.side_by_side import save_figure
+from xai_detect.output.drawing.side_by_side import save_figure
 from xai_detect.values.detections import Target
 from xai_detect.values.images import load_image
 

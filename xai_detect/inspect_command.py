@@ -10,8 +10,8 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
 from xai_detect.output import text
-from xai_detect.output.load import Run
-from xai_detect.output.run import open_run
+from xai_detect.output.folder.load import Run
+from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
 from xai_detect.values.detections import label_of
 from xai_detect.values.findings import Level

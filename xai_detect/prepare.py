@@ -13,7 +13,7 @@ from xai_detect.explainers.protocol import settings_of
 from xai_detect.inspection import inspect
 from xai_detect.options import notes
 from xai_detect.outcomes import GroundTruth
-from xai_detect.output.header import Header
+from xai_detect.output.folder.header import Header
 from xai_detect.trust.policy import Policy
 from xai_detect.values.fills import DOMAINS
 

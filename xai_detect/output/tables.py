@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xai_detect.output.interop import to_coco_results
-from xai_detect.output.records import Record
+from xai_detect.output.exchange import to_coco_results
+from xai_detect.output.folder.records import Record
 
 
 def coco_table(records: Sequence[Record]) -> list[dict[str, Any]]:

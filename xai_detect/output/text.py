@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xai_detect.measures.summary import Evaluation
-from xai_detect.output.load import Run
-from xai_detect.output.records import Record
-from xai_detect.output.wording import outcome_words
+from xai_detect.output.folder.load import Run
+from xai_detect.output.folder.records import Record
+from xai_detect.output.report.wording import outcome_words
 from xai_detect.values.findings import Level
 
 MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}

@@ -8,8 +8,9 @@ absolute scale: evidence per pixel as a multiple of an even spread over the imag
 import cv2
 import numpy as np
 
-from xai_detect.output import panels
-from xai_detect.output.drawing import (
+from xai_detect.output.drawing import panels
+from xai_detect.output.drawing.states import map_refusal, state_of, tally
+from xai_detect.output.drawing.strokes import (
     INK,
     QUIET,
     WHITE,
@@ -22,7 +23,6 @@ from xai_detect.output.drawing import (
     text_width,
     write,
 )
-from xai_detect.output.states import map_refusal, state_of, tally
 from xai_detect.values.findings import Inspection
 
 CAPTION = 40

@@ -13,13 +13,13 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from xai_detect.output import render
-from xai_detect.output.contours import SMOOTHING
-from xai_detect.output.load import Run, inside
-from xai_detect.output.pictures import Album, Picture
-from xai_detect.output.records import Record
-from xai_detect.output.states import STATES, map_refusal, state_of, tally
-from xai_detect.output.wording import evidence_lines, method_words, outcome_words
+from xai_detect.output.drawing import views as render
+from xai_detect.output.drawing.contours import SMOOTHING
+from xai_detect.output.drawing.states import STATES, map_refusal, state_of, tally
+from xai_detect.output.folder.load import Run, inside
+from xai_detect.output.folder.records import Record
+from xai_detect.output.report.pictures import Album, Picture
+from xai_detect.output.report.wording import evidence_lines, method_words, outcome_words
 from xai_detect.values.detections import Target
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Level

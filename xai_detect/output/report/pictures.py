@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from xai_detect.errors import InputError
-from xai_detect.output.pixels import read_png
+from xai_detect.output.folder.pixels import read_png
 
 _GRADES = ((1500, 82), (1200, 76), (960, 70), (760, 62), (640, 52), (520, 42))
 """Longer side in pixels and WebP quality, from the best to the smallest."""

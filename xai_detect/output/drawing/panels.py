@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.output import contours
-from xai_detect.output.drawing import FUCHSIA, WHITE, Colour, Tags, brackets, stroke
-from xai_detect.output.states import map_refusal
+from xai_detect.output.drawing import contours
+from xai_detect.output.drawing.states import map_refusal
+from xai_detect.output.drawing.strokes import FUCHSIA, WHITE, Colour, Tags, brackets, stroke
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.findings import Inspection

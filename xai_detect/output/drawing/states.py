@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from xai_detect.output.drawing import Colour
+from xai_detect.output.drawing.strokes import Colour
 from xai_detect.values.findings import Level, Verdict
 
 RELIABILITY_CHECKS = frozenset({"map_empty", "map_completeness", "map_repeatability", "map_kind"})

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from xai_detect.output.records import Record
+from xai_detect.output.folder.records import Record
 from xai_detect.values.findings import Evidence
 
 

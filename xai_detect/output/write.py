@@ -23,11 +23,12 @@ from typing import Any
 import torch
 
 from xai_detect.errors import InputError
-from xai_detect.output import render, report
-from xai_detect.output.header import Header, header_to_json
-from xai_detect.output.load import FORMAT, MANIFEST, Run, load_run, read_records
-from xai_detect.output.pixels import encode_maps, encode_png, image_sha256, quantised
-from xai_detect.output.records import file_name, record_to_json
+from xai_detect.output.drawing import views as render
+from xai_detect.output.folder.header import Header, header_to_json
+from xai_detect.output.folder.load import FORMAT, MANIFEST, Run, load_run, read_records
+from xai_detect.output.folder.pixels import encode_maps, encode_png, image_sha256, quantised
+from xai_detect.output.folder.records import file_name, record_to_json
+from xai_detect.output.report import page as report
 from xai_detect.output.tables import coco_table, evidence_table, parquet
 from xai_detect.values.files import PART, write_bytes
 from xai_detect.values.findings import Inspection

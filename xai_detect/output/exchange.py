@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from xai_detect.errors import InputError, MissingExtraError
-from xai_detect.output.records import Record, verdict_to_json
+from xai_detect.output.folder.records import Record, verdict_to_json
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Inspection

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, overload
 
 from xai_detect.errors import InputError
-from xai_detect.output.header import Header, header_from_json
-from xai_detect.output.pixels import image_from, image_sha256, read_maps, read_png
-from xai_detect.output.records import Record, record_from_json
+from xai_detect.output.folder.header import Header, header_from_json
+from xai_detect.output.folder.pixels import image_from, image_sha256, read_maps, read_png
+from xai_detect.output.folder.records import Record, record_from_json
 from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.values.json import as_list, as_mapping, as_text, damaged, read_json
 

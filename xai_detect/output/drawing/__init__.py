@@ -1,0 +1,1 @@
+"""Pictures: outlines, views, figures, plots."""
