@@ -27,7 +27,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.inspection import detect, inspect
+from xai_detect.inspection.image import detect, inspect
 from xai_detect.trust.evidence import weigh
 from xai_detect.values.detections import Target
 from xai_detect.values.images import load_image

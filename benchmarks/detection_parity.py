@@ -24,7 +24,7 @@ import xai_detect
 from xai_detect.data.read import read_dataset
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.load import load_detector
-from xai_detect.evaluation import evaluate
+from xai_detect.evaluation.evaluate import evaluate
 from xai_detect.measures.detection import FIGURES
 
 RESULTS = Path(__file__).parent / "results"

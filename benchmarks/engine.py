@@ -29,7 +29,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.trust.maps import smooth
 from xai_detect.values.images import load_image
 from xai_detect.xray.scenes.planted import render

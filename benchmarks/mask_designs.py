@@ -26,7 +26,7 @@ from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.masks.bank import DESIGNS, Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.masks.estimate import ESTIMATORS, MaskEstimator
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.measures.statistics import bootstrap, spearman
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills

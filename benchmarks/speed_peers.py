@@ -22,7 +22,7 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.shapley.partition_shap import PartitionShap
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values.detections import Detections, Target
 

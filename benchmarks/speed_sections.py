@@ -27,7 +27,7 @@ from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Method, undisturbed
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.images import load_image
 
 SETTINGS: dict[str, dict[str, Any]] = {

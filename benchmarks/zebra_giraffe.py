@@ -25,7 +25,7 @@ from xai_detect.data.read import read_dataset
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.inspection import inspect
+from xai_detect.inspection.image import inspect
 from xai_detect.measures.matching import match
 from xai_detect.measures.statistics import wilson
 from xai_detect.output.drawing import contours

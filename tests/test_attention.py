@@ -11,7 +11,7 @@ from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError, TargetError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.relevance.attention import Attention, on_cells, splat
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Provenance
 
 with quiet():

@@ -11,7 +11,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.controls import Objectness, Random, _strongest
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.trust.evidence import weigh
 from xai_detect.trust.verdict import judge
 from xai_detect.values.findings import Level

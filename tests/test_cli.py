@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 from toy import CELL, ToyDetector, scene
 
-from xai_detect import batch, cli, demo, options, prepare
-from xai_detect.batch import find_sources, shown_path
+from xai_detect import cli, demo, options, prepare
+from xai_detect.batch import many as batch
+from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError

@@ -13,7 +13,7 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.masks.bank import MaskBank, Raster
 from xai_detect.explainers.masks.d_close import DClose, SegmentBank, fused
 from xai_detect.explainers.regions import cut, grid
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image

@@ -12,7 +12,7 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.masks.bank import DESIGNS, PHASES, Draw, MaskBank, Raster
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.masks.estimate import ESTIMATORS, MaskEstimator
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image

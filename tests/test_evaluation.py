@@ -11,7 +11,7 @@ from toy import CELL, SealedToy, ToyDetector, scene
 from xai_detect.data.classes import pair_classes
 from xai_detect.data.records import Dataset
 from xai_detect.errors import ExplainError, InputError
-from xai_detect.evaluation import evaluate
+from xai_detect.evaluation.evaluate import evaluate
 from xai_detect.measures.statistics import auroc
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.findings import Evidence, Explanation, Inspection, Level, Reason, Verdict

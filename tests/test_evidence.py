@@ -7,7 +7,7 @@ import torch
 from toy import ToyDetector, scene
 
 from xai_detect.explainers.explain import explain
-from xai_detect.inspection import detect, inspect, raw_predictions
+from xai_detect.inspection.image import detect, inspect, raw_predictions
 from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge

@@ -13,10 +13,10 @@ from toy import ToyDetector, scene
 
 import xai_detect as xd
 from xai_detect import cli, prepare
-from xai_detect.comparison import compare
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import InputXGradient
-from xai_detect.inspection import detect
+from xai_detect.inspection.comparison import compare
+from xai_detect.inspection.image import detect
 from xai_detect.output.drawing.side_by_side import figure_of, limit_of
 
 BLACK = {"black": InputXGradient(baseline="black")}

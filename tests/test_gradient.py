@@ -14,7 +14,7 @@ from xai_detect.explainers.gradients.integrated import (
     baseline_image,
 )
 from xai_detect.explainers.methods import build_method
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values import fills
 
 

@@ -16,7 +16,7 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.guided_backprop import RECTIFIERS, Guided, GuidedBackprop
 from xai_detect.explainers.gradients.guided_ig import GuidedIG, advance
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values import fills
 from xai_detect.values.images import load_image
 

@@ -13,7 +13,7 @@ from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.relevance.lrp import LRP
 from xai_detect.explainers.relevance.lrp_rules import Rules
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Provenance
 from xai_detect.values.images import load_image
 

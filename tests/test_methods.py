@@ -10,7 +10,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Method, Needs
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 
 SETTINGS = {
     "d_rise": {"masks": 128, "grid": 4},

@@ -11,7 +11,7 @@ from toy import BIAS, GAIN, SealedToy, ToyDetector, scene
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.masks.occlusion import Occlusion
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 

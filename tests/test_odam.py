@@ -18,7 +18,7 @@ from xai_detect.explainers.activations.layers import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import undisturbed
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Provenance
 from xai_detect.values.images import load_image
 

@@ -23,7 +23,7 @@ from xai_detect.detectors.weights.checkpoint import digest, quiet
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley.kernel_shap import KernelShap
-from xai_detect.inspection import detect, inspect
+from xai_detect.inspection.image import detect, inspect
 from xai_detect.scores.scalars import class_kept
 from xai_detect.scores.survival import Survival
 from xai_detect.trust.evidence import RATIOS, RIVALS, weigh

@@ -9,8 +9,8 @@ from test_cli import call, real_call, scans, toy, write  # noqa: F401 - fixtures
 
 from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
-from xai_detect.inspection import inspect
-from xai_detect.outcomes import ground_truth, outcome
+from xai_detect.evaluation.outcomes import ground_truth, outcome
+from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import record_from_json, record_to_json
 from xai_detect.output.write import save

@@ -4,9 +4,9 @@ from PIL import Image
 from test_matching import FAR, A, B, found, real
 
 from xai_detect.errors import InputError
+from xai_detect.evaluation.figures import Evaluation
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import confusion, counts_per_class, match
-from xai_detect.measures.summary import Evaluation
 from xai_detect.output.drawing.plots import (
     confusion_figure,
     precision_recall_figure,

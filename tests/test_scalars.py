@@ -12,7 +12,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain, require
 from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
 from xai_detect.explainers.masks.d_rise import DRise
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.scalars import cosine_survival, differentiable, kept, survival
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes

@@ -24,7 +24,7 @@ from xai_detect.explainers.search.region_scores import (
 )
 from xai_detect.explainers.search.vps import VisualPrecisionSearch, greedy, objective, region_values
 from xai_detect.explainers.search.vx_code import VxCode, near_patches, rank_sets
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills
 from xai_detect.xray.scenes.planted import render

@@ -18,7 +18,7 @@ from xai_detect.explainers.regions import cut, grid
 from xai_detect.explainers.shapley.coalitions import coalitions
 from xai_detect.explainers.shapley.kernel_shap import KernelShap, solve
 from xai_detect.explainers.shapley.partition_shap import PartitionShap, halves, spread
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.scores.scalars import survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image

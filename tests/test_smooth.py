@@ -19,7 +19,7 @@ from xai_detect.explainers.gradients.references import (
     reference_names,
 )
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values import fills
 
 

@@ -11,7 +11,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import prepare, quiet
 from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError, TargetError
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Provenance, Target
 from xai_detect.values.images import load_image
 

@@ -16,7 +16,7 @@ from xai_detect.explainers.gradients.xrai import UNDER, XRAI
 from xai_detect.explainers.gradients.xrai_regions import Regions, segments
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
-from xai_detect.inspection import detect
+from xai_detect.inspection.image import detect
 from xai_detect.values.images import load_image
 
 QUICK = {"side": 64, "scales": (50, 250), "smallest": 20}

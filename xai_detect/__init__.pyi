@@ -6,10 +6,10 @@ from .detectors.classifier.load import (
 )
 from .detectors.load import load_detector
 from .errors import XaiDetectError
-from .evaluation import evaluate
+from .evaluation.evaluate import evaluate
 from .explainers.explain import explain
 from .explainers.methods import METHODS
-from .inspection import detect, inspect
+from .inspection.image import detect, inspect
 from .output.exchange import (
     from_coco_results,
     from_torchvision,

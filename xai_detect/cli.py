@@ -152,9 +152,9 @@ def fit_parchgrad(
     """Measure the channel statistics that the parchgrad method needs."""
     from xai_detect import prepare
     from xai_detect.data.read import read_dataset
+    from xai_detect.evaluation.labelled import labelled_images
     from xai_detect.explainers.parchgrad.fit import fit
     from xai_detect.explainers.parchgrad.statistics import save_statistics
-    from xai_detect.labelled import labelled_images
 
     dataset = read_dataset(data, images=images, split=split)
     detector = prepare.load(model, None, device, imgsz, 0.7)

@@ -5,7 +5,8 @@ from pathlib import Path
 import typer
 
 from xai_detect import options, prepare
-from xai_detect.batch import expected_seconds, find_sources, inspect_all, shown_path
+from xai_detect.batch.many import expected_seconds, inspect_all
+from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from xai_detect.measures.summary import Evaluation
+from xai_detect.evaluation.figures import Evaluation
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.wording import outcome_words

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from xai_detect.evaluation.figures import Evaluation
 from xai_detect.measures.detection import RECALLS
-from xai_detect.measures.summary import Evaluation
 from xai_detect.values.files import write_bytes
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#d5d8de"

@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import ScalarFormatter
 
-from xai_detect.comparison import REMOVALS, Comparison, Panel
+from xai_detect.inspection.comparison import REMOVALS, Comparison, Panel
 from xai_detect.values.files import write_bytes
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#c3c7cf"

@@ -17,12 +17,12 @@ from xai_detect.data.classes import pair_classes, relabel, select
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
+from xai_detect.evaluation.figures import Evaluation
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
-from xai_detect.inspection import inspect
+from xai_detect.inspection.image import inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
-from xai_detect.measures.summary import Evaluation
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Inspection

@@ -1,0 +1,1 @@
+"""Many images: one writer, and what is foretold."""

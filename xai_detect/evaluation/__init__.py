@@ -1,0 +1,1 @@
+"""A detector and its verdicts held against ground truth."""

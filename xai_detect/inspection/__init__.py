@@ -1,0 +1,1 @@
+"""One image all the way through, and its maps side by side."""
