@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 from toy import CELL, ToyDetector, scene
 
-from xai_detect import cli, demo, options, prepare
 from xai_detect.batch import many as batch
 from xai_detect.batch.sources import find_sources, shown_path
+from xai_detect.commands import app as cli
+from xai_detect.commands import demo, options, prepare
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
@@ -612,7 +613,7 @@ def test_the_doctor_names_what_is_missing(real_call, monkeypatch):
 
 
 def test_the_doctor_is_silent_on_stderr_in_a_process_of_its_own():
-    command = [sys.executable, "-W", "error", "-m", "xai_detect.cli", "doctor"]
+    command = [sys.executable, "-W", "error", "-m", "xai_detect.commands.app", "doctor"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -654,7 +655,9 @@ def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
 
 
 def test_help_comes_at_once_because_nothing_heavy_is_imported_for_it():
-    code = "import sys, xai_detect.cli; print([one for one in sys.modules if one in {heavy}])"
+    code = "import sys, xai_detect.commands.app as _; print([a for a in sys.modules if a in {heavy}])"
+        "import sys, xai_detect.commands.app; print([one for one in sys.modules if one in {heavy}])"
+    )
     heavy = {"torch", "ultralytics", "captum", "matplotlib", "scipy"}
     asked = [sys.executable, "-c", code.format(heavy=heavy)]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)

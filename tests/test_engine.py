@@ -11,7 +11,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 import xai_detect as xd
-from xai_detect import prepare
+from xai_detect.commands import prepare
 from xai_detect.detectors.engine import ENGINES, Engine
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector

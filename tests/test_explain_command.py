@@ -12,7 +12,8 @@ from PIL import Image
 from toy import ToyDetector, scene
 
 import xai_detect as xd
-from xai_detect import cli, prepare
+from xai_detect.commands import app as cli
+from xai_detect.commands import prepare
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import InputXGradient
 from xai_detect.inspection.comparison import compare

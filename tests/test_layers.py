@@ -18,10 +18,9 @@ ROWS = (
     {"inspection"},
     {"evaluation"},
     {"output"},
-    {"batch", "options", "demo"},
-    {"prepare"},
-    {"inspect_command", "evaluate_command", "explain_command"},
-    {"cli", "__init__", "__main__"},
+    {"batch"},
+    {"commands"},
+    {"__init__", "__main__"},
 )
 VENDORS = {
     "torchvision": {"detectors"},
@@ -34,8 +33,8 @@ VENDORS = {
     "skimage": {"explainers"},
     "supervision": {"output"},
     "pycocotools": {"measures", "data", "xray"},
-    "typer": {"cli", "options", "inspect_command", "evaluate_command", "explain_command"},
-    "rich": {"cli", "options"},
+    "typer": {"commands"},
+    "rich": {"commands"},
 }
 """Which parts may know a package; elsewhere nothing imports it, not even inside a function."""
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import BIAS, CELL, COLOURS, GAIN, SealedToy, ToyDetector, scene
 
-from xai_detect import cli
+from xai_detect.commands import app as cli
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Detector, RawDetector, WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import digest, quiet

@@ -120,7 +120,7 @@ def test_runs_with_and_without_annotations_never_mix(call, annotations):  # noqa
 
 
 def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # noqa: F811
-    from xai_detect import prepare
+    from xai_detect.commands import prepare
 
     asked = []
     plain = prepare.inspect

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import xai_detect
-from xai_detect import options
+from xai_detect.commands import options
 from xai_detect.errors import XaiDetectError
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ def inspect(
     as_json: options.AsJson = False,
 ) -> None:
     """Find objects, explain each, and say which detections can be trusted."""
-    from xai_detect.inspect_command import run
+    from xai_detect.commands.inspect import run
 
     run(
         source,
@@ -112,7 +112,7 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
-    from xai_detect.evaluate_command import run
+    from xai_detect.commands.evaluate import run
 
     run(
         data,
@@ -150,7 +150,7 @@ def fit_parchgrad(
     seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
 ) -> None:
     """Measure the channel statistics that the parchgrad method needs."""
-    from xai_detect import prepare
+    from xai_detect.commands import prepare
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.labelled import labelled_images
     from xai_detect.explainers.parchgrad.fit import fit
@@ -201,7 +201,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for scans and runs.")] = Path("demo_run"),
 ) -> None:
     """Inspect simulated scans with two detectors that ship: right, wrong, missed, and why."""
-    from xai_detect.demo import parts
+    from xai_detect.commands.demo import parts
 
     for part in parts(out):
         print(f"\n{part.model}, {part.words}: {len(part.sources)} scans")
@@ -245,7 +245,7 @@ def explain(
     as_json: options.AsJson = False,
 ) -> None:
     """Show the evidence for several classes and settings side by side."""
-    from xai_detect.explain_command import run
+    from xai_detect.commands.explain import run
 
     run(
         image,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from xai_detect.commands.options import notes
 from xai_detect.data.read import read_dataset
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
@@ -12,7 +13,6 @@ from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.protocol import settings_of
 from xai_detect.inspection.image import inspect
-from xai_detect.options import notes
 from xai_detect.output.folder.header import Header
 from xai_detect.trust.policy import Policy
 from xai_detect.values.fills import DOMAINS

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import typer
 
-from xai_detect import options, prepare
 from xai_detect.batch.many import expected_seconds, remembered
+from xai_detect.commands import options, prepare, text
 from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
 from xai_detect.evaluation.evaluate import evaluate
 from xai_detect.explainers.methods import build_method
-from xai_detect.output import text
 from xai_detect.output.drawing.plots import save_plots
 from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY

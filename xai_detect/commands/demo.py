@@ -75,8 +75,8 @@ def sample_set() -> Path:
     Raises:
         InputError: If it is not there.
     """
-    installed = Path(__file__).parent / "_screening_sample"
-    checkout = Path(__file__).parents[1] / "datasets" / "screening_sample"
+    installed = Path(__file__).parents[1] / "_screening_sample"
+    checkout = Path(__file__).parents[2] / "datasets" / "screening_sample"
     for folder in (installed, checkout):
         if folder.is_dir():
             return folder

@@ -10,7 +10,7 @@ import typer
 from jaxtyping import Bool
 from torch import Tensor
 
-from xai_detect import options, prepare
+from xai_detect.commands import options, prepare, text
 from xai_detect.detectors.classifier.load import is_classifier, load_classifier
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
@@ -18,7 +18,6 @@ from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.comparison import REMOVALS, Comparison, compare
 from xai_detect.inspection.image import detect
-from xai_detect.output import text
 from xai_detect.output.drawing.side_by_side import save_figure
 from xai_detect.values.detections import Target
 from xai_detect.values.images import load_image

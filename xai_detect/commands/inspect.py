@@ -4,13 +4,12 @@ from pathlib import Path
 
 import typer
 
-from xai_detect import options, prepare
 from xai_detect.batch.many import expected_seconds, inspect_all
 from xai_detect.batch.sources import find_sources, shown_path
+from xai_detect.commands import options, prepare, text
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
-from xai_detect.output import text
 from xai_detect.output.folder.load import Run
 from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY, read_policy
