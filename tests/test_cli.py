@@ -655,7 +655,7 @@ def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
 
 
 def test_help_comes_at_once_because_nothing_heavy_is_imported_for_it():
-    code = "import sys, xai_detect.commands.app as _; print([a for a in sys.modules if a in {heavy}])"
+    code = (
         "import sys, xai_detect.commands.app; print([one for one in sys.modules if one in {heavy}])"
     )
     heavy = {"torch", "ultralytics", "captum", "matplotlib", "scipy"}

@@ -12,10 +12,10 @@ from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
-from xai_detect.explainers.gradients.xrai import UNDER, XRAI
-from xai_detect.explainers.gradients.xrai_regions import Regions, segments
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.protocol import Needs
+from xai_detect.explainers.xrai.method import UNDER, XRAI
+from xai_detect.explainers.xrai.regions import Regions, segments
 from xai_detect.inspection.image import detect
 from xai_detect.values.images import load_image
 

@@ -21,7 +21,6 @@ from xai_detect.explainers.gradients.guided_backprop import GuidedBackprop
 from xai_detect.explainers.gradients.guided_ig import GuidedIG
 from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.explainers.gradients.xrai import XRAI
 from xai_detect.explainers.masks.d_close import DClose
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.masks.occlusion import Occlusion
@@ -35,6 +34,7 @@ from xai_detect.explainers.search.vx_code import VxCode
 from xai_detect.explainers.settings import checked_settings
 from xai_detect.explainers.shapley.kernel_shap import KernelShap
 from xai_detect.explainers.shapley.partition_shap import PartitionShap
+from xai_detect.explainers.xrai.method import XRAI
 
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {

@@ -20,9 +20,9 @@ from xai_detect.explainers.gradients.integrated import (
     completeness,
 )
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
-from xai_detect.explainers.gradients.xrai_regions import Regions, segments
 from xai_detect.explainers.parchgrad.method import ParchGrad
 from xai_detect.explainers.protocol import Attribution, Method, Needs
+from xai_detect.explainers.xrai.regions import Regions, segments
 from xai_detect.values.detections import Target
 
 UNDER: Mapping[str, type[Any]] = MappingProxyType(

@@ -1,0 +1,1 @@
+"""Whole regions instead of pixels, on top of any gradient method."""
