@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from xai_detect.detectors.load import load_detector
+from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.masks.bank import DESIGNS, Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.masks.estimate import ESTIMATORS, MaskEstimator
@@ -63,9 +64,8 @@ def measure(
     image = load_image(path)
     targets = list(detect(detector, image, confidence))
     survival = Survival(detector, image, targets, batch=BATCH)
-    fill = fills.default_fill(detector.provenance.domain)
-    filled = survival.frame.to_input(fills.hide_all(image, fill)[None])
-    mixer = Mixer(survival.pixels, filled, survival.frame)
+    placed = place(detector, image)
+    mixer = Mixer(placed, fills.default_fill(detector.provenance.domain))
     raster = Raster(GRID, survival.frame.content_size)
     wanted = [("iid", REFERENCE_SEED, REFERENCE)]
     wanted += [(design, seed, max(COUNTS)) for seed in SEEDS for design in DESIGNS]

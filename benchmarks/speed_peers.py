@@ -237,7 +237,7 @@ def shap(scene: Scene, plan: Plan, targets: Sequence[Target]) -> dict[str, Work]
 
         def scores(images: np.ndarray) -> np.ndarray:
             shown = torch.from_numpy(np.asarray(images, dtype=np.float32)).permute(0, 3, 1, 2)
-            return survival.of_images(shown).numpy()
+            return survival.of_inputs(survival.frame.to_input(shown)).numpy()
 
         explainer = package.PartitionExplainer(scores, masker)
         explainer(array[None], max_evals=plan.evaluations, batch_size=10, silent=True)

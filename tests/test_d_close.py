@@ -83,9 +83,9 @@ def test_the_map_against_the_slow_definition(grids):
     maps = explain(method, detector, image, targets)
 
     survival = Survival(detector, image, targets)
-    filled = survival.frame.to_input(fills.hide_all(image, "grey")[None])
     size = survival.frame.content_size
     content = survival.pixels[0, :, : size[0], : size[1]]
+    filled = survival.frame.pad(fills.hide_all(content, "grey")[None])
     assert survival.frame.top == survival.frame.left == 0
     share = 30 if not grids else 27
     banks = {}

@@ -58,7 +58,7 @@ def test_the_map_against_the_slow_definition(design):
 
     frame = detector.frame((32, 96))
     pixels = frame.to_input(image[None])
-    filled = frame.to_input(fills.hide_all(image, "grey")[None])
+    filled = frame.pad(fills.hide_all(pixels[0, :, *frame.content], "grey")[None])
     bank = MaskBank(design, 4, 0.5, 2)
     draw = drawn(bank, 264)
     inputs = Raster(4, frame.content_size).masks(draw)

@@ -1,18 +1,25 @@
 """Evidence and verdicts on toys whose cause is known, and on real detectors."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from toy import ToyDetector, scene
 
+from xai_detect.data.classes import select
+from xai_detect.detectors.place import place
+from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
-from xai_detect.inspection.image import detect, inspect, raw_predictions
+from xai_detect.explainers.methods import build_method
+from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.inspection.image import detect, inspect
 from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
 from xai_detect.values import fills
 from xai_detect.values.findings import Evidence, Level
+from xai_detect.values.frame import Frame
 
 SIZE = (96, 96)
 
@@ -28,7 +35,8 @@ def test_detections_of_one_image_share_the_pass_of_the_unchanged_image():
     target = detect(detector, image).target(0)
     (map_,) = explain("input_x_gradient", detector, image, [target])
     alone = weigh(detector, image, target, map_)
-    shared = weigh(detector, image, target, map_, unchanged=raw_predictions(detector, image))
+    unchanged = detector.raw(place(detector, image).pixels)
+    shared = weigh(detector, image, target, map_, unchanged=unchanged)
     assert shared["forward_passes"] == alone["forward_passes"] - 1
     for name in alone:
         if name != "forward_passes":
@@ -90,7 +98,8 @@ def test_weighing_costs_no_more_than_it_says():
     image = scene(("red", 5, 5), size=SIZE, background=0.5)
     target = detect(detector, image).target(0)
     explanations = explain("integrated_gradients", detector, image, [target])
-    repeats = repeat_explanations(detector, image, explanations)
+    method = build_method("integrated_gradients")
+    repeats = repeat_explanations(detector, image, explanations, method)
     detector.module.seen.clear()
     evidence = weigh(detector, image, target, explanations[0], repeats[0])
     assert sum(detector.module.seen) == evidence["forward_passes"] <= MOST_PASSES <= 8
@@ -101,8 +110,6 @@ def test_an_empty_map_is_no_evidence():
     image = scene(("red", 5, 5), size=SIZE, background=0.5)
     target = detect(detector, image).target(0)
     (explanation,) = explain("integrated_gradients", detector, image, [target])
-    import dataclasses
-
     flat = dataclasses.replace(explanation, heatmap=torch.zeros(SIZE))
     evidence = weigh(detector, image, target, flat)
     assert math.isnan(evidence["inside"])
@@ -112,8 +119,6 @@ def test_an_empty_map_is_no_evidence():
 
 
 def test_a_method_that_cannot_see_the_surroundings_gets_no_verdict():
-    import dataclasses
-
     detector = ToyDetector()
     image = scene(("red", 5, 5), size=SIZE, background=0.5)
     target = detect(detector, image).target(0)
@@ -155,3 +160,131 @@ def test_in_a_box_over_the_whole_image_nothing_is_outside():
     assert [reason.check for reason in judge(fine).reasons] == ["whole_image"]
     empty = Evidence({**fine, "repeatability": math.nan})
     assert [reason.check for reason in judge(empty).reasons] == ["map_empty"]
+
+
+def enlarged(image, times):
+    """Every pixel ``times`` times down and across: placed in an input, the same picture again."""
+    return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
+
+
+def test_a_larger_copy_of_the_picture_has_the_same_evidence():
+    detector = ToyDetector(elsewhere=0.6, letterbox=96)
+    image = scene(("red", 0, 0), ("red", 6, 6), size=SIZE, background=0.5)
+    small, large = (inspect(detector, enlarged(image, times)) for times in (1, 3))
+    assert len(small.detections) == len(large.detections) == 2
+    for one, other in zip(small.evidence, large.evidence, strict=True):
+        for name in one:
+            assert other[name] == pytest.approx(one[name], abs=0.02, nan_ok=True), name
+    for one, other in zip(small.explanations, large.explanations, strict=True):
+        pooled = torch.nn.functional.avg_pool2d(other.heatmap[None], 3)[0] * 9
+        torch.testing.assert_close(pooled, one.heatmap, rtol=0.02, atol=2e-4)
+    assert [found.level for found in small.verdicts] == [found.level for found in large.verdicts]
+
+
+@pytest.mark.parametrize("size", [(24, 24), (96, 96), (384, 384)])
+def test_the_repeated_map_is_shifted_by_input_pixels(size):
+    """A small image would be shifted by whole cells if its own pixels were counted."""
+    detector = ToyDetector(letterbox=96)
+    image = torch.nn.functional.interpolate(
+        scene(("red", 5, 5), ("green", 2, 8), size=SIZE, background=0.5)[None], size=size
+    )[0]
+    for evidence in inspect(detector, image).evidence:
+        assert evidence["repeatability"] > 0.9
+
+
+def test_an_image_is_placed_as_often_for_many_boxes_as_for_one(monkeypatch):
+    placed = []
+    plain = Frame.to_input
+
+    def counted(frame, images):
+        placed.append(len(images))
+        return plain(frame, images)
+
+    monkeypatch.setattr(Frame, "to_input", counted)
+    counts = []
+    for squares in ([("red", 5, 5)], [("red", 5, 5), ("green", 2, 8), ("blue", 9, 1)]):
+        placed.clear()
+        image = scene(*squares, size=SIZE, background=0.5)
+        assert len(inspect(ToyDetector(letterbox=96), image).detections) == len(squares)
+        counts.append(sum(placed))
+    assert counts == [4, 4], "the image, its shifted copy, and the baseline of each"
+
+
+def test_without_room_for_a_placebo_the_effect_is_unmeasured():
+    detector = ToyDetector()
+    image = scene(("red", 5, 5), size=SIZE, background=0.5)
+    target = detect(detector, image).target(0)
+    (explanation,) = explain("integrated_gradients", detector, image, [target])
+    spread = dataclasses.replace(explanation, heatmap=torch.rand(SIZE) + 1)
+    evidence = weigh(detector, image, target, spread)
+    assert math.isfinite(evidence["without_outside"])
+    for name in ("without_elsewhere", "outside_effect", "trust"):
+        assert math.isnan(evidence[name]), name
+    assert judge(evidence).level is not Level.TRUSTED
+
+
+class Mine:
+    """A method of somebody's own: it knows the image alone."""
+
+    name, input_level, needs, citation = "my_saliency", True, Needs.NOTHING, "mine"
+
+    def __call__(self, detector, image, targets):
+        del detector
+        bright = image.sum(dim=0)
+        return [Attribution(bright - bright.mean(), {}) for _ in targets]
+
+    def brief(self):
+        return self
+
+    def expected_passes(self, targets):
+        del targets
+        return 0.0, 0.0
+
+
+MineWithSettings = dataclasses.make_dataclass(
+    "MineWithSettings", [("strength", float, 2.0)], bases=(Mine,), frozen=True
+)
+
+
+def test_a_method_of_ones_own_goes_all_the_way():
+    detector, image = ToyDetector(), scene(("red", 5, 5), size=SIZE, background=0.5)
+    found = inspect(detector, image, method=MineWithSettings())
+    assert found.explanations[0].method == "my_saliency"
+    assert found.explanations[0].settings == {"strength": 2.0}
+    assert found.evidence[0]["input_level"] == 1
+    assert math.isfinite(found.evidence[0]["repeatability"])
+    (explanation,) = explain(MineWithSettings(), detector, image, found.targets)
+    alone = weigh(detector, image, found.targets[0], explanation)
+    assert math.isnan(alone["repeatability"]), "nobody said how to make the map again"
+    assert math.isnan(alone["input_level"])
+    assert judge(alone).level is Level.UNCERTAIN
+    given = weigh(detector, image, found.targets[0], explanation, method=MineWithSettings())
+    assert given["repeatability"] == found.evidence[0]["repeatability"]
+
+
+def test_known_detections_are_taken_as_they_are():
+    detector = ToyDetector()
+    image = scene(("red", 5, 5), ("green", 9, 2), size=SIZE, background=0.5)
+    known = detect(detector, image, 0.0)
+    found = inspect(detector, image, detections=known, method="input_x_gradient")
+    assert found.detections is known
+    assert len(found.verdicts) == len(known) > 2
+    with pytest.raises(InputError, match=r"image of \(96, 96\).*this one is \(48, 48\)"):
+        inspect(detector, image[:, :48, :48], detections=known)
+
+
+def test_why_does_not_depend_on_the_other_detections():
+    detector = ToyDetector(elsewhere=0.6, curved=True)
+    image = scene(("red", 0, 0), ("red", 6, 6), ("red", 2, 9), size=SIZE, background=0.5)
+    together = inspect(detector, image)
+    assert len(together.detections) == 3
+    for row in range(3):
+        alone = inspect(
+            detector, image, detections=select(together.detections, torch.tensor([row]))
+        )
+        assert alone.verdicts[0].level is together.verdicts[row].level
+        told, whole = (
+            [reason.check for reason in verdict.reasons]
+            for verdict in (alone.verdicts[0], together.verdicts[row])
+        )
+        assert told == whole

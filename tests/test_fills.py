@@ -88,11 +88,22 @@ def test_flat_fills_have_their_value(name, value, image, square):
     assert fills.hide(image, square, name)[:, square].unique().tolist() == [value]
 
 
-def test_the_mean_is_that_of_what_is_shown(image, square):
-    filled = fills.hide(image, square, "mean")
-    expected = image[:, ~square].mean(dim=1)
-    torch.testing.assert_close(filled[:, 20, 30], expected)
-    torch.testing.assert_close(fills.hide_all(image, "mean")[:, 0, 0], image.mean(dim=(1, 2)))
+def test_the_mean_is_that_of_the_image_whatever_is_hidden(image, square):
+    expected = image.mean(dim=(1, 2))
+    for hidden in (square, ~square, torch.ones_like(square)):
+        filled = fills.hide(image, hidden, "mean")
+        torch.testing.assert_close(
+            filled[:, hidden], expected[:, None].expand(3, int(hidden.sum()))
+        )
+
+
+def test_the_mean_around_a_kept_object_is_not_the_objects_own_colour():
+    image = torch.ones(3, 40, 40)
+    image[:, 10:20, 10:20] = 0.1
+    kept = torch.zeros(40, 40, dtype=torch.bool)
+    kept[10:20, 10:20] = True
+    around = fills.hide(image, ~kept, "mean")
+    assert float(around[0, 0, 0]) == pytest.approx(1 - 0.9 * 100 / 1600, abs=1e-6)
 
 
 def test_inpainting_continues_the_surroundings(image, square):

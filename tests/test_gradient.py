@@ -16,6 +16,7 @@ from xai_detect.explainers.gradients.integrated import (
 from xai_detect.explainers.methods import build_method
 from xai_detect.inspection.image import detect
 from xai_detect.values import fills
+from xai_detect.values.frame import Frame
 
 
 def found(detector, image):
@@ -206,3 +207,34 @@ def test_passes_of_all_groups_are_counted_and_foretold():
     maps = explain(method, detector, image, [target] * 13)
     spent = {(m.measured["forward_passes"], m.measured["backward_passes"]) for m in maps}
     assert spent == {(8.0, 26.0)} == {method.expected_passes(13)}
+
+
+def test_a_target_of_a_tiny_score_is_held_as_exactly_as_a_large_one():
+    """Gradients held in half precision are parts of the target's own largest, not of another's."""
+    detector = ToyDetector(curved=True)
+    image = scene(("red", 2, 3))
+    target = detect(detector, image).target(0)
+    method = IntegratedGradients(scalar="probability", tolerance=0.001, max_steps=60)
+    strong, weak = explain(method, detector, image, [target, target.as_class("green")])
+    assert 0 < weak.measured["baseline_score"] < 1e-3 * strong.measured["score"]
+    for found in (strong, weak):
+        change = found.measured["score"] - found.measured["baseline_score"]
+        missed = abs(float(found.heatmap.double().sum()) - change) / abs(change)
+        assert missed == pytest.approx(found.measured["completeness_error"], abs=2e-3)
+
+
+def test_gradients_are_brought_back_to_the_image_one_target_at_a_time(monkeypatch):
+    together = []
+    plain = Frame.pull_back
+
+    def counted(frame, gradient):
+        together.append(len(gradient))
+        return plain(frame, gradient)
+
+    monkeypatch.setattr(Frame, "pull_back", counted)
+    detector, image = ToyDetector(letterbox=64), scene(("red", 1, 1), ("blue", 2, 5), size=(80, 80))
+    targets = list(detect(detector, image, 0.0))[:4]
+    for name in ("integrated_gradients", "input_x_gradient", "smoothgrad", "expected_gradients"):
+        together.clear()
+        explain(name, detector, image, targets)
+        assert set(together) == {1}, name

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect.trust.maps import outside_region, placebo_shares, shares, smooth
+from xai_detect.trust.maps import elsewhere, outside_region, placebo_shares, shares, smooth
 from xai_detect.trust.repeatability import similarity
 from xai_detect.values import boxes
 
@@ -78,3 +78,65 @@ def test_similarity_of_a_map_with_itself_its_negative_and_nothing():
     assert similarity(heatmap, heatmap) == pytest.approx(1)
     assert similarity(heatmap, -heatmap) == pytest.approx(-1)
     assert math.isnan(similarity(heatmap, torch.zeros(40, 40)))
+
+
+def square(top, left, side, size=(40, 40)):
+    region = torch.zeros(size, dtype=torch.bool)
+    region[top : top + side, left : left + side] = True
+    return region
+
+
+@pytest.mark.parametrize(
+    ("region", "near"),
+    [
+        (square(2, 2, 6), square(16, 16, 8)),  # its mirror image is free
+        (square(17, 17, 6), square(2, 2, 8)),  # mirrors onto itself
+        (square(2, 2, 6), square(30, 30, 10)),  # mirrors into the box
+        (square(0, 0, 20), square(20, 20, 20)),  # mirrors into the box altogether
+    ],
+)
+def test_the_placebo_has_the_size_of_the_region_and_touches_neither_it_nor_the_box(region, near):
+    placebo = elsewhere(region, near)
+    assert int(placebo.sum()) == int(region.sum())
+    assert not (placebo & (region | near)).any()
+
+
+def test_a_free_mirror_image_is_the_placebo():
+    region, near = square(2, 3, 6), square(16, 16, 8)
+    assert torch.equal(elsewhere(region, near), square(32, 31, 6))
+
+
+def test_a_placebo_is_as_compact_as_its_region():
+    placebo = elsewhere(square(17, 17, 6), square(2, 2, 8))
+    rows, columns = placebo.nonzero(as_tuple=True)
+    assert int(rows.max() - rows.min()) < 20
+    assert int(columns.max() - columns.min()) < 20
+
+
+def test_without_room_there_is_no_placebo():
+    assert elsewhere(square(0, 0, 30), square(30, 0, 10)) is None
+    half = torch.zeros(40, 40, dtype=torch.bool)
+    half[:20] = True
+    none = torch.zeros_like(half)
+    assert torch.equal(elsewhere(half, none), ~half), "exactly as much as there is"
+    half[20, 0] = True
+    assert elsewhere(half, none) is None
+
+
+@given(
+    seed=st.integers(0, 99), height=st.integers(3, 30), width=st.integers(3, 30),
+    share=st.floats(0.01, 0.6),
+)  # fmt: skip
+def test_a_placebo_never_touches_what_it_is_compared_with(seed, height, width, share):
+    generator = torch.Generator().manual_seed(seed)
+    region = torch.rand(height, width, generator=generator) < share
+    near = (torch.rand(height, width, generator=generator) < share) & ~region
+    if not region.any():
+        return
+    placebo = elsewhere(region, near)
+    room = int((~(region | near)).sum())
+    if placebo is None:
+        assert room < int(region.sum())
+    else:
+        assert int(placebo.sum()) == int(region.sum())
+        assert not (placebo & (region | near)).any()

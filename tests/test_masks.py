@@ -19,7 +19,7 @@ from xai_detect.explainers.masks.bank import (
     Raster,
 )
 from xai_detect.values import fills
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed
 
 
 def drawn(bank, count, start=0):
@@ -141,12 +141,13 @@ def test_a_mask_is_the_same_at_every_resolution():
 def test_mixing_leaves_padding_alone_and_the_image_where_it_is_shown(fill):
     image = scene(("red", 2, 3), size=(48, 64))
     frame = Frame.letterbox((48, 64), 96, stride=8, fill=114 / 255, rectangle=False)
-    pixels = frame.to_input(image[None])
-    filled = frame.to_input(fills.hide_all(image, fill)[None])
+    placed = Placed.of(image, frame)
+    pixels = placed.pixels
+    filled = frame.pad(fills.hide_all(placed.content, fill)[None])
     masks = torch.zeros(3, *frame.content_size)
     masks[0] = 1.0
     masks[2] = 0.5
-    mixed = Mixer(pixels, filled, frame).show(masks)
+    mixed = Mixer(placed, fill).show(masks)
     torch.testing.assert_close(mixed[0], pixels[0])
     torch.testing.assert_close(mixed[1], filled[0])
     torch.testing.assert_close(mixed[2], (pixels[0] + filled[0]) / 2)

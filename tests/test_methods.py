@@ -9,7 +9,7 @@ from toy import SealedToy, ToyDetector, scene
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.protocol import Method, Needs
+from xai_detect.explainers.protocol import Needs, PlacedMethod
 from xai_detect.inspection.image import detect
 
 SETTINGS = {
@@ -55,7 +55,7 @@ def test_every_method_says_what_it_is(name):
     assert any(character.isdigit() for character in one.citation) or one.needs is Needs.NOTHING
     assert dataclasses.is_dataclass(one)
     assert one.__dataclass_params__.frozen
-    assert isinstance(one(), Method)
+    assert isinstance(one(), PlacedMethod)
     forward, backward = one().expected_passes(3)
     assert forward >= 0
     assert backward >= 0

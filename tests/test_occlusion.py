@@ -61,13 +61,13 @@ def test_against_a_slow_loop(fill):
     method = Occlusion(window=0.3, stride=0.1, fill=fill)
     maps = explain(method, detector, image, targets)
     survival = Survival(detector, image, targets)
-    whole = survival.of_images(image[None])[0]
+    whole = survival.of_contents(image[None])[0]
     total, covered = torch.zeros(2, 32, 40), torch.zeros(32, 40)
     for top in [0, 4, 8, 12, 16, 20]:
         for left in [0, 4, 8, 12, 16, 20, 24, 28]:
             hidden = torch.zeros(32, 40, dtype=torch.bool)
             hidden[top : top + 12, left : left + 12] = True
-            drop = whole - survival.of_images(fills.hide(image, hidden, fill)[None])[0]
+            drop = whole - survival.of_contents(fills.hide(image, hidden, fill)[None])[0]
             total += drop[:, None, None] * hidden
             covered += hidden
     for one, slow in zip(maps, total / covered, strict=True):
@@ -98,7 +98,9 @@ def test_padding_never_counts(letterbox):
     targets = list(detect(detector, image, 0.0))[:1]
     (one,) = explain(Occlusion(window=64.0, stride=64.0, fill="air"), detector, image, targets)
     whole = Survival(detector, image, targets)
-    white = whole.of_inputs(whole.pixels) - whole.of_images(torch.ones_like(image)[None])
+    white = whole.of_inputs(whole.pixels) - whole.of_inputs(
+        whole.frame.to_input(torch.ones_like(image)[None])
+    )
     torch.testing.assert_close(one.heatmap, white.expand(24, 64))
 
 

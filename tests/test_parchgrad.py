@@ -21,7 +21,7 @@ from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad.fit import Moments, background_boxes, fit, shapiro, welch
 from xai_detect.explainers.parchgrad.gradient import Rule, repartition
 from xai_detect.explainers.parchgrad.layers import box_strengths, find_layers, strengths
-from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, shuffled, smallest
+from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, drawn_anew, smallest
 from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
 from xai_detect.values.detections import Provenance, Target
 
@@ -547,7 +547,7 @@ def test_controls_change_the_map(fitted):
 
 def test_random_channels_are_as_many_in_each_group():
     relevant = torch.tensor([True, True, False, False, False, False, True, False])
-    drawn = shuffled(relevant, 2, torch.Generator().manual_seed(0))
+    drawn = drawn_anew(relevant, 2, torch.Generator().manual_seed(0))
     assert drawn.view(2, -1).sum(dim=1).tolist() == [2, 1]
 
 

@@ -163,9 +163,10 @@ def test_batches_never_change_a_score():
     detector, image = ToyDetector(letterbox=48), scene(("red", 2, 3), ("blue", 5, 1))
     targets = list(detect(detector, image, 0.0))[:3]
     images = image * torch.rand(7, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    inputs = detector.frame((image.shape[1], image.shape[2])).to_input(images)
     for scalar in ("max_raw", "max_raw_cos", "post_nms"):
-        one = Survival(detector, image, targets, scalar, batch=1).of_images(images)
-        many = Survival(detector, image, targets, scalar, batch=5).of_images(images)
+        one = Survival(detector, image, targets, scalar, batch=1).of_inputs(inputs)
+        many = Survival(detector, image, targets, scalar, batch=5).of_inputs(inputs)
         torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-7)
         assert one.shape == (7, 3)
 

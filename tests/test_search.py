@@ -12,15 +12,13 @@ from toy import RawToy, SealedToy, ToyDetector, scene
 import xai_detect as xd
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
+from xai_detect.explainers.regions import cut, shuffled, squares
 from xai_detect.explainers.search import phasewin
 from xai_detect.explainers.search.phasewin import CONSTANTS, PhaseWin
 from xai_detect.explainers.search.region_scores import (
     RegionScores,
     best_first,
-    content_of,
     first_best,
-    patches,
-    superpixels,
 )
 from xai_detect.explainers.search.vps import VisualPrecisionSearch, greedy, objective, region_values
 from xai_detect.explainers.search.vx_code import VxCode, near_patches, rank_sets
@@ -119,7 +117,7 @@ def test_one_by_one_matches_the_slow_definition_in_order_and_value():
     for target in found(detector, image)[:2]:
         method = VisualPrecisionSearch(regions=14, fill="grey")
         (one,) = explain(method, detector, image, [target])
-        labels = superpixels(image, 14, 0)
+        labels = shuffled(cut(image, 14, "slico"), 0)
         order, slow = slow_visual_precision_search(detector, target, image, labels, "grey")
         values = [float(one.heatmap[labels == region].unique()) for region in order]
         expected = [slow[region] - slow[order[-1]] for region in order]  # the last one is 0
@@ -316,7 +314,7 @@ def test_patches_one_by_one_match_the_slow_definition(mode):
     (target,) = found(detector, image)  # a quarter of the image: all patches are tried
     method = VxCode(side=4, mode=mode, fill="black")
     (one,) = explain(method, detector, image, [target])
-    labels = patches((64, 64), 4, 0)
+    labels = shuffled(squares((64, 64), 4), 0)
     heat = slow_heat(detector, target, image, labels, mode)
     for region, value in heat.items():
         assert float(one.heatmap[labels == region].unique()) == pytest.approx(value, abs=1e-5)
@@ -341,14 +339,15 @@ def test_the_grid_follows_the_box_and_so_do_the_patches_that_are_tried():
 
 
 def test_patches_are_square_and_superpixels_cover_everything():
-    labels = patches((30, 60), 6, 0)
+    labels = shuffled(squares((30, 60), 6), 0)
     assert int(labels.max()) + 1 == 6 * 3
     assert all((labels == one).sum() == 100 for one in range(18))
-    many = superpixels(torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0)), 20, 0)
+    noise = torch.rand(3, 40, 50, generator=torch.Generator().manual_seed(0))
+    many = shuffled(cut(noise, 20, "slico"), 0)
     assert many.shape == (40, 50)
     assert set(many.unique().tolist()) == set(range(int(many.max()) + 1))
     assert 10 <= int(many.max()) + 1 <= 30
-    assert not torch.equal(many, superpixels(torch.ones(3, 40, 50), 20, 1))
+    assert not torch.equal(many, shuffled(cut(torch.ones(3, 40, 50), 20, "slico"), 1))
 
 
 def test_what_is_the_same_up_to_rounding_keeps_its_order():
@@ -358,18 +357,17 @@ def test_what_is_the_same_up_to_rounding_keeps_its_order():
 
 
 @pytest.mark.parametrize("fill", ["grey", "mean", "inpaint", "blur(9,9)"])
-def test_composed_inputs_show_regions_and_leave_padding_alone(fill):
+def test_composed_contents_show_regions(fill):
     detector, image = ToyDetector(letterbox=64), scene(("red", 1, 1), size=(44, 64))
     survival = Survival(detector, image, list(detect(detector, image, 0.0))[:1])
-    labels = patches((44, 64), 4, 0)
-    known = RegionScores(survival, labels, fill, "photo")
+    content = survival.pixels[0, :, *survival.frame.content].contiguous()
+    labels = shuffled(squares((44, 64), 4), 0)
+    known = RegionScores(survival, labels, fills.Hiding(content, fill))
     everything, some, nothing = known.composed([known.everything, 0b1010, 0])
-    torch.testing.assert_close(everything, survival.pixels[0])
-    content = content_of(some[None], survival.frame)[0]
+    torch.testing.assert_close(everything, content)
     shown = (labels == 1) | (labels == 3)
-    torch.testing.assert_close(content, fills.hide(image, ~shown, fill))
-    torch.testing.assert_close(nothing[:, :2], torch.full((3, 2, 64), 114 / 255))
-    torch.testing.assert_close(nothing[:, 46:], torch.full((3, 2, 64), 114 / 255))
+    torch.testing.assert_close(some, fills.hide(image, ~shown, fill))
+    torch.testing.assert_close(nothing, fills.hide_all(image, fill))
 
 
 def test_no_set_is_shown_twice_and_first_rounds_are_shared():

@@ -417,7 +417,11 @@ def test_images_of_a_few_pixels_work(name, size):
 @pytest.mark.parametrize(
     ("name", "settings", "sentence"),
     [
-        ("kernel_shap", {"segments": "voronoi"}, "no segments 'voronoi'; choose from slic, grid"),
+        (
+            "kernel_shap",
+            {"segments": "voronoi"},
+            "no segments 'voronoi'; choose from slic, slico, grid",
+        ),
         ("kernel_shap", {"regions": 0}, "regions is 0; expected at least 1"),
         ("kernel_shap", {"regions": 64, "samples": 100}, "samples is 100 .* at least 130"),
         ("kernel_shap", {"seed": -1}, "seed is -1"),

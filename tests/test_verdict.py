@@ -164,3 +164,70 @@ def test_a_wrong_policy_is_explained(tmp_path, content, message):
         read_policy(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_policy(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize("lead", [-0.4, -3.0, 0.0])
+def test_without_a_lead_nothing_of_it_can_be_lost(lead):
+    """Another class leads in the box, and removing parts of the image leaves that as it was."""
+    same = {"margin": lead, "margin_box_only": lead, "margin_without_outside": lead}
+    raised = {**same, "without_outside": 0.45, "without_elsewhere": 0.32, "outside_effect": -0.4}
+    for changes in (same, {**raised, "score": 0.32, "box_only": 0.3}):
+        found = verdict(**OUTSIDE, **changes)
+        assert found.level is not Level.UNTRUSTED, found.sentence
+
+
+def test_a_lead_that_the_box_alone_turns_round_is_still_seen():
+    found = verdict(**OUTSIDE, margin=0.5, margin_box_only=-0.5, margin_without_outside=0.5)
+    assert found.level is Level.UNTRUSTED
+    assert [reason.check for reason in found.reasons][-1] == "class_undecided"
+
+
+RISING = (
+    "inside", "lift", "percentile", "necessity", "sufficiency", "margin_box_only",
+    "margin_without_outside",
+)  # fmt: skip
+FALLING = ("outside", "context_only", "outside_effect")
+"""What speaks for a detection; whether the map may be heard at all is another question."""
+ORDER = (Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED)
+
+
+@given(
+    changes=st.fixed_dictionaries(
+        {name: st.floats(0, 1) for name in sorted(GOOD) if name not in ("lift", "margin")}
+    ),
+    lift=st.floats(0, 5),
+    margin=st.floats(-4, 4),
+    name=st.sampled_from(RISING + FALLING),
+    gain=st.floats(0, 3),
+)
+def test_improving_one_witness_never_lowers_a_level(changes, lift, margin, name, gain):
+    values = {**changes, "lift": lift, "margin": margin, "input_level": 1.0}
+    better = {**values, name: values[name] + (gain if name in RISING else -gain)}
+    before, after = (judge(Evidence(one, WORDS)).level for one in (values, better))
+    assert ORDER.index(after) >= ORDER.index(before)
+
+
+def test_one_number_alone_can_be_judged():
+    found = judge(Evidence({"score": 0.05}))
+    assert found.level is Level.UNTRUSTED
+    assert found.reasons[0].check == "claim"
+    assert "nan" not in found.sentence
+    assert found.sentence == "The detector gives 'the class' only 0.05 in this box."
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[sentences]\nshare = '{insde:.0%} inside.'\n", "asks for {insde} .*mean 'inside'"),
+        ("[sentences]\nbox_only = '{score:.2q}'\n", "cannot be filled in, .sentences. box_only"),
+        ("[sentences]\nbox_only = '{score'\n", "cannot be filled in, .sentences. box_only"),
+        ("[sentences]\nbox_only = '{} here'\n", "cannot be filled in, .sentences. box_only"),
+        ("[limits]\nnecessity = nan\n", "necessity to nan; expected a number"),
+        ("[limits]\nnecessity = inf\n", "necessity to inf; expected a number"),
+    ],
+)
+def test_a_policy_that_could_not_be_used_is_refused_when_it_is_read(tmp_path, content, message):
+    path = tmp_path / "policy.toml"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_policy(path)

@@ -21,7 +21,7 @@ from xai_detect.scores.survival import FAINT
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.detections import Detections, Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed
 
 CONTROL = "control; no evidence in it"
 
@@ -40,6 +40,7 @@ class _Control:
 
     __slots__ = ()
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.NOTHING
     citation: ClassVar[str] = CONTROL
 
@@ -59,10 +60,10 @@ class Flat(_Control):
     name: ClassVar[str] = "flat"
 
     def __call__(
-        self, _detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, _detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return maps of ones."""
-        return [_given(torch.ones(image.shape[1:])) for _ in targets]
+        return [_given(torch.ones(placed.frame.image_size)) for _ in targets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +73,10 @@ class UniformBox(_Control):
     name: ClassVar[str] = "box"
 
     def __call__(
-        self, _detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, _detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the boxes as maps."""
-        size = (image.shape[1], image.shape[2])
+        size = placed.frame.image_size
         return [_given(boxes.mask(target.box, size).float()) for target in targets]
 
 
@@ -86,10 +87,10 @@ class CentreGaussian(_Control):
     name: ClassVar[str] = "centre_gaussian"
 
     def __call__(
-        self, _detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, _detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return maps with a peak of 1 at the box's centre."""
-        size = (image.shape[1], image.shape[2])
+        size = placed.frame.image_size
         return [_given(_gaussian(target.box, size)) for target in targets]
 
 
@@ -114,10 +115,10 @@ class Edges(_Control):
     name: ClassVar[str] = "edges"
 
     def __call__(
-        self, _detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, _detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the same map for every target; unit: brightness per pixel, times 8."""
-        array = image.permute(1, 2, 0).contiguous().cpu().numpy()
+        array = placed.image.permute(1, 2, 0).contiguous().cpu().numpy()
         across, down = (
             torch.from_numpy(
                 cv2.Sobel(array, cv2.CV_32F, *order, ksize=3, borderType=cv2.BORDER_REPLICATE)
@@ -140,11 +141,11 @@ class Random(_Control):
     seed: int = 0
 
     def __call__(
-        self, _detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, _detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return noise."""
         generator = torch.Generator().manual_seed(self.seed)
-        heatmap = torch.rand(image.shape[1:], generator=generator)
+        heatmap = torch.rand(placed.frame.image_size, generator=generator)
         return [_given(heatmap) for _ in targets]
 
 
@@ -172,11 +173,10 @@ class Objectness(_Control):
             raise InputError(f"cell is {self.cell} pixels; expected at least 1")
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the same map for every target, confidences in [0, 1]."""
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        pixels = frame.to_input(image[None])
+        frame, pixels = placed.frame, placed.pixels
         if isinstance(detector, RawDetector):
             found, confidences = _strongest(detector.raw(pixels))
         else:

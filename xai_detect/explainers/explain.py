@@ -4,14 +4,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import nn
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of, undisturbed
 from xai_detect.scores.scalars import check_differentiable, check_survival
+from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation
 
@@ -19,7 +20,7 @@ from xai_detect.values.findings import Explanation
 def explain(
     method: str | Method[Any],
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    image: Image,
     targets: Sequence[Target],
 ) -> list[Explanation]:
     """Explain several detections of one image, sharing forward passes.
@@ -27,7 +28,7 @@ def explain(
     Args:
         method: A name in ``METHODS``, or one of its classes with hyper-parameters.
         detector: The detector that found the targets.
-        image: RGB in [0, 1].
+        image: RGB in [0, 1], or the same placed in the detector's input by ``place``.
         targets: The questions; none gives an empty list.
 
     Returns:
@@ -43,11 +44,13 @@ def explain(
     if not targets:
         return []
     start = time.perf_counter()
+    placed = place(detector, image)
+    given: Any = placed if getattr(method, "takes_placed", False) else placed.image
     with undisturbed(getattr(detector, "module", nn.Identity())):
-        attributions = method(detector, image, targets)
+        attributions = method(detector, given, targets)
     seconds = (time.perf_counter() - start) / len(targets)
     return [
-        _checked(method, image, target, attribution, seconds)
+        _checked(method, placed.frame.image_size, target, attribution, seconds)
         for target, attribution in zip(targets, attributions, strict=True)
     ]
 
@@ -72,13 +75,12 @@ def require(method: Method[Any], detector: Detector) -> None:
 
 
 def _checked(
-    method: Method[Any], image: Tensor, target: Target, attribution: Attribution, seconds: float
+    method: Method[Any], size: Size, target: Target, attribution: Attribution, seconds: float
 ) -> Explanation:
     heatmap, measured = attribution
-    if heatmap.shape != image.shape[1:]:
+    if tuple(heatmap.shape) != size:
         raise ExplainError(
-            f"{method.name} returned a {tuple(heatmap.shape)} map for a "
-            f"{tuple(image.shape[1:])} image"
+            f"{method.name} returned a {tuple(heatmap.shape)} map for a {size} image"
         )
     if not heatmap.isfinite().all():
         raise ExplainError(

@@ -25,7 +25,7 @@ from xai_detect.explainers.masks.d_close import DClose
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.masks.occlusion import Occlusion
 from xai_detect.explainers.parchgrad.method import ParchGrad
-from xai_detect.explainers.protocol import Method
+from xai_detect.explainers.protocol import PlacedMethod
 from xai_detect.explainers.relevance.attention import Attention
 from xai_detect.explainers.relevance.lrp import LRP
 from xai_detect.explainers.search.phasewin import PhaseWin
@@ -76,7 +76,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
 )
 
 
-def build_method(name: str, **settings: Any) -> Method[Any]:
+def build_method(name: str, **settings: Any) -> PlacedMethod[Any]:
     """A method by name, with its defaults or with the given hyper-parameters.
 
     Raises:
@@ -86,5 +86,5 @@ def build_method(name: str, **settings: Any) -> Method[Any]:
     if name not in METHODS:
         hint = near(name, METHODS) or f"choose from {', '.join(METHODS)}"
         raise InputError(f"there is no method {name!r}; {hint}")
-    method: Method[Any] = METHODS[name](**checked_settings(METHODS[name], settings))
+    method: PlacedMethod[Any] = METHODS[name](**checked_settings(METHODS[name], settings))
     return method

@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, Union, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 D = TypeVar("D", bound=Detector, contravariant=True)
 
@@ -42,8 +43,11 @@ class Attribution(NamedTuple):
 
 
 @runtime_checkable
-class Method(Protocol[D]):
+class ImageMethod(Protocol[D]):
     """A frozen dataclass of hyper-parameters that explains many targets of one image at once.
+
+    It is called with the image, RGB in [0, 1]; see ``PlacedMethod`` for those that also want to
+    know where the network sees it.
 
     Attributes:
         name: The name in ``METHODS``.
@@ -64,11 +68,42 @@ class Method(Protocol[D]):
     ) -> list[Attribution]:
         """Return one attribution per target, in their order; forward passes are shared."""
 
-    def brief(self) -> "Method[D]":
+    def brief(self) -> "ImageMethod[D]":
         """A cheaper form of the same method, for a second map to compare with; may be itself."""
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """About how many forward and backward passes a call with so many targets takes."""
+
+
+@runtime_checkable
+class PlacedMethod(Protocol[D]):
+    """A method that is called with the image where the network sees it, as all of ``METHODS`` are.
+
+    Attributes:
+        takes_placed: True: ``__call__`` wants a ``Placed``.
+        name: See ``ImageMethod``, as for all the others.
+        input_level: See ``ImageMethod``.
+        needs: See ``ImageMethod``.
+        citation: See ``ImageMethod``.
+    """
+
+    takes_placed: ClassVar[bool]
+    name: ClassVar[str]
+    input_level: ClassVar[bool]
+    needs: ClassVar[Needs]
+    citation: ClassVar[str]
+
+    def __call__(self, detector: D, placed: Placed, targets: Sequence[Target]) -> list[Attribution]:
+        """Return one attribution per target, in their order; forward passes are shared."""
+
+    def brief(self) -> "PlacedMethod[D]":
+        """A cheaper form of the same method, for a second map to compare with; may be itself."""
+
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """About how many forward and backward passes a call with so many targets takes."""
+
+
+Method = Union[ImageMethod[D], PlacedMethod[D]]  # noqa: UP007 - takes a parameter, as Method[Any]
 
 
 @contextmanager

@@ -9,10 +9,13 @@ from torch import Tensor
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
 
-SEGMENTS = ("slic", "grid")
+SEGMENTS = ("slic", "slico", "grid")
 
 COMPACTNESS, SIGMA = 10.0, 1.0
 """How square segments are, and the blur before they are grown, in pixels."""
+
+RULER, ITERATIONS = 20.0, 20
+"""SLICO's compactness to begin with, and its iterations, as in Visual Precision Search."""
 
 LEAST_SIDE = 8
 """Images narrower than this, in pixels, are cut by a grid: there is no room to grow segments."""
@@ -25,8 +28,8 @@ def cut(image: Float[Tensor, "3 h w"], regions: int, segments: str) -> Int[Tenso
         image: RGB in [0, 1].
         regions: About how many; an image with fewer pixels gets one region per pixel.
         segments: ``slic`` follows edges (Achanta et al., "SLIC Superpixels Compared to
-            State-of-the-Art Superpixel Methods", PAMI 2012, as in scikit-image); ``grid`` does not
-            look at the image.
+            State-of-the-Art Superpixel Methods", PAMI 2012, as in scikit-image), ``slico`` is its
+            form that adapts its compactness; ``grid`` does not look at the image.
 
     Raises:
         InputError: If there is no such way to cut.
@@ -35,9 +38,11 @@ def cut(image: Float[Tensor, "3 h w"], regions: int, segments: str) -> Int[Tenso
     match segments:
         case "grid":
             return grid(size, *_shape(size, regions))
-        case "slic":
+        case "slic" | "slico":
             few = min(size) < LEAST_SIDE or size[0] * size[1] <= 4 * regions
-            return grid(size, *_shape(size, regions)) if few else _slic(image, regions)
+            if few:
+                return grid(size, *_shape(size, regions))
+            return _slic(image, regions, adaptive=segments == "slico")
     raise InputError(f"there are no segments {segments!r}; choose from {', '.join(SEGMENTS)}")
 
 
@@ -62,10 +67,35 @@ def _shape(size: Size, regions: int) -> tuple[int, int]:
     return min(height, max(1, round(regions / columns))), columns
 
 
-def _slic(image: Tensor, regions: int) -> Tensor:
-    array = image.permute(1, 2, 0).double().numpy()
-    found = slic(
-        array, regions, compactness=COMPACTNESS, sigma=SIGMA, start_label=0, channel_axis=2
-    )
+def squares(size: Size, side: int) -> Int[Tensor, "h w"]:
+    """Squares in reading order, ``side`` of them along the longer side; the last may be cut off."""
+    edge = -(-max(size) // side)
+    rows, columns = (torch.arange(length) // edge for length in size)
+    return rows[:, None] * (int(columns[-1]) + 1) + columns
+
+
+def shuffled(labels: Int[Tensor, "h w"], seed: int) -> Int[Tensor, "h w"]:
+    """The same regions, numbered at random.
+
+    Searches break ties by the lower number; in reading order the top left corner would win them.
+    """
+    count = int(labels.max()) + 1
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    return order[labels]
+
+
+def _slic(image: Tensor, regions: int, *, adaptive: bool) -> Tensor:
+    array = image.permute(1, 2, 0).numpy()
+    found = (
+        slic(
+            array, regions, compactness=RULER, max_num_iter=ITERATIONS, slic_zero=True,
+            start_label=0, channel_axis=2,
+        )
+        if adaptive
+        else slic(
+            array.astype(float), regions, compactness=COMPACTNESS, sigma=SIGMA, start_label=0,
+            channel_axis=2,
+        )
+    )  # fmt: skip
     _, numbers = np.unique(found, return_inverse=True)
     return torch.from_numpy(numbers.reshape(found.shape))

@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
@@ -30,6 +31,7 @@ from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes, fills
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation
+from xai_detect.values.frame import Placed, nearest
 
 REMOVALS = ("without_background", "without_foreground")
 
@@ -68,7 +70,7 @@ class Comparison:
 
 def compare(
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    image: Image,
     targets: Sequence[Target],
     variants: Mapping[str, Method[Any]],
     *,
@@ -91,17 +93,17 @@ def compare(
     """
     if not targets or not variants:
         raise InputError("there is nothing to compare; give at least one class and one method")
-    size = (image.shape[1], image.shape[2])
+    placed = place(detector, image)
+    size = placed.frame.image_size
     if foreground is not None and foreground.shape != size:
         raise InputError(
             f"the foreground mask is {foreground.shape[1]} x {foreground.shape[0]} pixels, but "
             f"the image is {size[1]} x {size[0]}: make them the same size"
         )
-    if fill == "auto":
-        fill = fills.default_fill(detector.provenance.domain)
+    fill = fills.resolved(fill, detector.provenance.domain)
     masks = [_foreground(one, size, foreground) for one in targets]
-    scores = _scores(detector, image, targets, masks, fill)
-    columns = [(name, explain(one, detector, image, targets)) for name, one in variants.items()]
+    scores = _scores(detector, placed, targets, masks, fill)
+    columns = [(name, explain(one, detector, placed, targets)) for name, one in variants.items()]
     rows = tuple(
         tuple(
             Panel(name, maps[row], {**scores[row], **_shares(maps[row].heatmap, masks[row])})
@@ -109,7 +111,7 @@ def compare(
         )
         for row in range(len(targets))
     )
-    return Comparison(image, tuple(masks), rows, fill)
+    return Comparison(placed.image, tuple(masks), rows, fill)
 
 
 def _foreground(
@@ -122,22 +124,24 @@ def _foreground(
 
 def _scores(
     detector: Detector,
-    image: Tensor,
+    placed: Placed,
     targets: Sequence[Target],
     masks: Sequence[Tensor | None],
     fill: str,
 ) -> list[dict[str, float]]:
     """Scores with and without fore- and background; what targets have in common is asked once."""
-    survival = Survival(detector, image, targets)
-    whole = survival.of_images(image[None])[0]
+    survival = Survival(detector, placed, targets)
+    whole = survival.of_inputs(placed.pixels)[0]
+    content = placed.content
     asked: dict[int, Tensor] = {}
     found = []
     for row, mask in enumerate(masks):
         values = {"score": float(whole[row]), **dict.fromkeys(REMOVALS, math.nan)}
         if mask is not None:
             if id(mask) not in asked:
-                pair = [fills.hide(image, ~mask, fill), fills.hide(image, mask, fill)]
-                asked[id(mask)] = survival.of_images(torch.stack(pair))
+                seen = nearest(mask, placed.frame.content_size)
+                pair = [fills.hide(content, ~seen, fill), fills.hide(content, seen, fill)]
+                asked[id(mask)] = survival.of_contents(torch.stack(pair))
             without = asked[id(mask)][:, row].tolist()
             values.update(zip(REMOVALS, without, strict=True))
         found.append(values)

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from PIL import Image
+from PIL import Image as PillowImage
 from torch import Tensor
 
-from xai_detect.detectors.protocol import Detector, Raw, RawDetector
+from xai_detect.detectors.place import Image, place
+from xai_detect.detectors.protocol import Detector, RawDetector
+from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
+from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method
 from xai_detect.trust.evidence import weigh
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
@@ -19,21 +21,13 @@ from xai_detect.values.detections import Detections, Target
 from xai_detect.values.findings import Inspection
 from xai_detect.values.images import load_image
 
-Source = str | Path | np.ndarray | Tensor | Image.Image
+Source = str | Path | np.ndarray | Tensor | PillowImage.Image
 
 
-def detect(
-    detector: Detector, image: Float[Tensor, "3 h w"], confidence: float = 0.25
-) -> Detections:
+def detect(detector: Detector, image: Image, confidence: float = 0.25) -> Detections:
     """What a detector finds in one image, boxes in image pixels, best first."""
-    frame = detector.frame((image.shape[1], image.shape[2]))
-    return detector.detect(frame.to_input(image[None]), frame, confidence)[0]
-
-
-def raw_predictions(detector: RawDetector, image: Float[Tensor, "3 h w"]) -> Raw:
-    """Every raw prediction for one image, boxes in input pixels."""
-    frame = detector.frame((image.shape[1], image.shape[2]))
-    return detector.raw(frame.to_input(image[None]))
+    placed = place(detector, image)
+    return detector.detect(placed.pixels, placed.frame, confidence)[0]
 
 
 def inspect(
@@ -45,10 +39,12 @@ def inspect(
     as_class: str | None = None,
     policy: Policy = DEFAULT_POLICY,
     source: str | None = None,
+    detections: Detections | None = None,
 ) -> Inspection:
     """Find the objects in one image, explain each, and say which the evidence supports.
 
-    Forward passes are shared between the detections of the image.
+    The image is placed in the detector's input once, and forward passes are shared between its
+    detections.
 
     Args:
         detector: See ``load_detector``.
@@ -58,25 +54,38 @@ def inspect(
         as_class: Ask every box about this class instead of its own.
         policy: Limits and sentences of the verdict.
         source: What the record calls the image; None takes the path, or ``image``.
+        detections: What this detector found in the image, if that is known already; all of it is
+            explained, whatever ``confidence``.
 
     Raises:
-        InputError: If the image, the method, the class or a threshold is wrong.
+        InputError: If the image, the method, the class or a threshold is wrong, or the detections
+            are those of an image of another size.
     """
-    pixels = load_image(image)
-    detections = detect(detector, pixels, confidence)
+    chosen = build_method(method) if isinstance(method, str) else method
+    placed = place(detector, load_image(image))
+    if detections is None:
+        detections = detect(detector, placed, confidence)
+    elif detections.image_size != placed.frame.image_size:
+        raise InputError(
+            f"the detections are of an image of {detections.image_size}, but this one is "
+            f"{placed.frame.image_size}: pass the detections of this image, or none"
+        )
     targets = [_asked(target, as_class) for target in detections]
-    explanations = explain(method, detector, pixels, targets)
-    repeats = repeat_explanations(detector, pixels, explanations)
+    explanations = explain(chosen, detector, placed, targets)
+    repeats = repeat_explanations(detector, placed, explanations, chosen)
     unchanged = None
     if targets and isinstance(detector, RawDetector):
-        unchanged = raw_predictions(detector, pixels)
+        unchanged = detector.raw(placed.pixels)
     evidence = [
-        weigh(detector, pixels, target, explanation, repeat, unchanged)
+        weigh(
+            detector, placed, target, explanation,
+            repeat=repeat, unchanged=unchanged, method=chosen,
+        )
         for target, explanation, repeat in zip(targets, explanations, repeats, strict=True)
-    ]
+    ]  # fmt: skip
     return Inspection(
         source=source or (str(image) if isinstance(image, str | Path) else "image"),
-        image=pixels,
+        image=placed.image,
         detections=detections,
         targets=tuple(targets),
         explanations=tuple(explanations),

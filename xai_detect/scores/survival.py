@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, RawDetector
 from xai_detect.errors import InputError
 from xai_detect.scores.scalars import check_survival, cosine_survival, kept, survival
@@ -33,7 +34,7 @@ def check_batch(batch: int | None) -> None:
         raise InputError(f"batch is {batch}; expected at least 1")
 
 
-def _fitting(detector: Detector, frame: Frame) -> int:
+def fitting_batch(detector: Detector, frame: Frame) -> int:
     """Images per forward pass that suit the network and its device.
 
     A network that takes a fixed number gets it. A detector that names no device runs on a CPU, as
@@ -63,7 +64,7 @@ class Survival:
     def __init__(
         self,
         detector: Detector,
-        image: Float[Tensor, "3 h w"],
+        image: Image,
         targets: Sequence[Target],
         scalar: str = "auto",
         batch: int | None = None,
@@ -72,7 +73,7 @@ class Survival:
 
         Args:
             detector: Any detector; one that shows no raw predictions answers ``post_nms`` only.
-            image: RGB in [0, 1].
+            image: RGB in [0, 1], placed or not.
             targets: The questions.
             scalar: A name in ``SURVIVAL``; ``auto`` takes ``max_raw`` where it can.
             batch: Images per forward pass; None for what suits the device. Never changes a result.
@@ -86,20 +87,20 @@ class Survival:
         check_batch(batch)
         self.scalar = scalar
         self.forward_passes = 0
-        self.frame: Frame = detector.frame((image.shape[1], image.shape[2]))
-        self.pixels = self.frame.to_input(image[None])
+        placed = place(detector, image)
+        self.frame = placed.frame
+        self.pixels = placed.pixels
         self._detector = detector
         self._targets = targets
-        self.batch = batch or _fitting(detector, self.frame)
+        self.batch = batch or fitting_batch(detector, self.frame)
         self._whole = None
         if scalar == "max_raw_cos":
             self._whole = detector.raw(self.pixels)  # type: ignore[attr-defined]
             self.forward_passes += 1
 
-    def of_images(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-        """Scores on changed images, in image pixels."""
-        parts = [self._ask(self.frame.to_input(some)) for some in torch.split(images, self.batch)]
-        return torch.cat(parts) if parts else torch.zeros(0, len(self._targets))
+    def of_contents(self, contents: Float[Tensor, "n 3 a b"]) -> Float[Tensor, "n k"]:
+        """Scores on changed contents of the input."""
+        return self.of_inputs(self.frame.pad(contents))
 
     def of_inputs(self, pixels: Float[Tensor, "n 3 i j"]) -> Float[Tensor, "n k"]:
         """Scores on changed inputs, in input pixels."""

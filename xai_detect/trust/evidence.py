@@ -15,7 +15,7 @@ context_only         score with box and ring emptied: what the surroundings alon
 box_only             score with everything beyond the ring emptied, the better of two fills
 box_only_least       the same, the worse of two fills
 without_outside      score with the strongest outside evidence removed; ``score`` if there is none
-without_elsewhere    score with the mirror image of that region removed instead (placebo)
+without_elsewhere    score with as many pixels elsewhere removed instead (placebo); NaN without room
 necessity            ``1 - without_box / score``, cut to [0, 1]
 sufficiency          ``box_only / score``, cut to [0, 1]
 outside_effect       ``1 - without_outside / score``, less the same for the placebo, in [-1, 1]
@@ -35,7 +35,8 @@ trust                one number in [0, 1] for ranking; see ``trust_score``
 ==================== ==============================================================================
 
 A box that is the whole image, as a classifier's, has no outside: everything that compares the two
-is unmeasured there.
+is unmeasured there. All of it is read and removed at the resolution at which the network sees the
+image, in content pixels, so that the numbers of a large and of a small copy are the same.
 
 A detection is "found" in a changed image when any raw prediction overlaps its box by IoU >= 0.5.
 A sealed black box shows final detections only: what it does not report counts 0 here, but how far
@@ -43,26 +44,28 @@ the score fell is unknown, so its ratios and rivals are unmeasured.
 """
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
-from xai_detect.explainers.methods import METHODS
+from xai_detect.explainers.methods import METHODS, build_method
+from xai_detect.explainers.protocol import Method
 from xai_detect.scores.scalars import class_kept, class_survival
-from xai_detect.scores.survival import FAINT
-from xai_detect.trust.maps import outside_region, shares
+from xai_detect.scores.survival import FAINT, fitting_batch
+from xai_detect.trust.maps import elsewhere, outside_region, shares
 from xai_detect.trust.repeatability import repeat_explanations, similarity
 from xai_detect.values import boxes, fills
 from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Evidence, Explanation
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed
 
 RING_SHARE, RING_LEAST = 0.15, 8.0
-"""Width of the ring, share of the side and pixels: edges just outside are legitimate evidence."""
+"""Width of the ring, share of the side and input pixels: edges just outside are legitimate."""
 
 FAINTEST = 1e-4
 """Confidences below this are all the same: nothing."""
@@ -87,6 +90,14 @@ MOST_PASSES = 7
 EMPTY = {"photo": ("grey", "mean"), "xray": ("air", "mean")}
 """Fills that mean "nothing there" around a kept box; two, so that no one fill decides."""
 
+NAMES = (
+    "score", "inside", "ring", "outside", "chance_inside", "lift", "percentile", "without_box",
+    "context_only", "box_only", "box_only_least", "without_outside", "without_elsewhere", *RATIOS,
+    *RIVALS, "completeness_error", "repeatability", "input_level", "box_share", "forward_passes",
+    "trust",
+)  # fmt: skip
+"""All numbers there are; what they mean stands at the top."""
+
 
 def near_box(box: Box) -> Box:
     """The box grown by the ring."""
@@ -95,36 +106,42 @@ def near_box(box: Box) -> Box:
 
 def weigh(
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    image: Image,
     target: Target,
     explanation: Explanation,
     repeat: Explanation | None = None,
     unchanged: Raw | None = None,
+    method: Method[Any] | None = None,
 ) -> Evidence:
     """Measure what speaks for one detection.
 
     Args:
         detector: The detector that found the target.
-        image: RGB in [0, 1].
+        image: RGB in [0, 1], placed or not.
         target: The question that ``explanation`` answers.
         explanation: Its map.
         repeat: The map of a shifted, noisy copy, from ``repeat_explanations``; None computes it.
         unchanged: The detector's raw predictions for the image as it is, which serve all its
             detections; None computes them.
+        method: What made the map; None takes the one of that name in ``METHODS``. A map of another
+            one, whose method is not given, has neither repeatability nor ``input_level``.
 
     Returns:
         The numbers listed at the top of this module.
     """
-    if repeat is None:
-        repeat = repeat_explanations(detector, image, [explanation])[0]
-    size = (image.shape[1], image.shape[2])
-    method = METHODS.get(explanation.method)
+    placed = place(detector, image)
+    if method is None and explanation.method in METHODS:
+        method = build_method(explanation.method, **explanation.settings)
+    if repeat is None and method is not None:
+        repeat = repeat_explanations(detector, placed, [explanation], method)[0]
+    heatmap = placed.frame.map_to_content(explanation.heatmap)
+    box = placed.frame.box_to_content(target.box)
     values = {
-        **shares(explanation.heatmap, target.box, near_box(target.box)),
-        **_removals(detector, image, target, explanation.heatmap, unchanged),
-        "repeatability": similarity(explanation.heatmap, repeat.heatmap),
+        **shares(heatmap, box, near_box(box)),
+        **_removals(detector, placed, target, heatmap, unchanged),
+        "repeatability": math.nan if repeat is None else similarity(heatmap, repeat.heatmap),
         "input_level": math.nan if method is None else float(method.input_level),
-        "box_share": float(boxes.mask(target.box, size).float().mean()),
+        "box_share": float(boxes.mask(box, placed.frame.content_size).float().mean()),
     }
     if values["box_share"] == 1:
         values.update(dict.fromkeys(NEEDS_OUTSIDE, math.nan))
@@ -149,68 +166,75 @@ def trust_score(values: dict[str, float]) -> float:
     (``necessity``), what the box keeps alone (``sufficiency``), and what survives the removal of
     the strongest outside evidence. NaN if one of them is unmeasured.
     """
+    if math.isnan(values["outside_effect"]):
+        return math.nan
     steady = 1 - max(0.0, values["outside_effect"])
     return values["score"] * (values["necessity"] + values["sufficiency"] + steady) / 3
 
 
 def _removals(
     detector: Detector,
-    image: Tensor,
+    placed: Placed,
     target: Target,
-    heatmap: Tensor,
+    heatmap: Float[Tensor, "a b"],
     unchanged: Raw | None,
 ) -> dict[str, float]:
-    size = (image.shape[1], image.shape[2])
-    box, near = boxes.mask(target.box, size), boxes.mask(near_box(target.box), size)
+    content, own = placed.content, placed.frame.box_to_content(target.box)
+    size = placed.frame.content_size
+    box, near = boxes.mask(own, size), boxes.mask(near_box(own), size)
     first, second = EMPTY[detector.provenance.domain]
     beyond = outside_region(heatmap, near)
-    changed = [
-        fills.hide(image, box, "inpaint"),
-        fills.hide(image, near, first),
-        fills.hide(image, ~near, first),
-        fills.hide(image, ~near, second),
-    ]
-    if beyond is not None:
-        changed += [
-            fills.hide(image, beyond, "inpaint"),
-            fills.hide(image, _mirrored(beyond, near), "inpaint"),
-        ]
-    if unchanged is None:
-        changed = [image, *changed]
-    found = _survivals(detector, changed, target)
-    if unchanged is not None:
-        frame = detector.frame(size)
-        whole = class_survival(unchanged, target.box, frame).cpu()
-        found = torch.cat([whole, found])
-    values = {
-        "score": float(found[0, target.label]),
-        "without_box": float(found[1, target.label]),
-        "context_only": float(found[2, target.label]),
-        "box_only": float(found[3:5, target.label].max()),
-        "box_only_least": float(found[3:5, target.label].min()),
-        "without_outside": float(found[0 if beyond is None else 5, target.label]),
-        "without_elsewhere": float(found[0 if beyond is None else 6, target.label]),
-        "forward_passes": float(len(changed)),
+    placebo = None if beyond is None else elsewhere(beyond, near)
+    changed = {
+        "without_box": fills.hide(content, box, "inpaint"),
+        "context_only": fills.hide(content, near, first),
+        "first": fills.hide(content, ~near, first),
+        "second": fills.hide(content, ~near, second),
     }
+    if beyond is not None:
+        changed["without_outside"] = fills.hide(content, beyond, "inpaint")
+    if placebo is not None:
+        changed["without_elsewhere"] = fills.hide(content, placebo, "inpaint")
+    inputs = placed.frame.pad(torch.stack(list(changed.values())))
+    rows = _survivals(detector, inputs, target, placed.frame)
+    found = dict(zip(changed, rows, strict=True))
+    if unchanged is None:
+        whole = _survivals(detector, placed.pixels, target, placed.frame)[0]
+    else:
+        whole = class_survival(unchanged, target.box, placed.frame)[0].cpu()
+    if beyond is None:
+        found["without_outside"] = found["without_elsewhere"] = whole
+    alone = torch.stack([found["first"], found["second"]])
+    values = {
+        "score": float(whole[target.label]),
+        "without_box": float(found["without_box"][target.label]),
+        "context_only": float(found["context_only"][target.label]),
+        "box_only": float(alone[:, target.label].max()),
+        "box_only_least": float(alone[:, target.label].min()),
+        "without_outside": float(found["without_outside"][target.label]),
+        "without_elsewhere": math.nan,
+        "forward_passes": float(len(inputs) + (unchanged is None)),
+    }
+    if "without_elsewhere" in found:
+        values["without_elsewhere"] = float(found["without_elsewhere"][target.label])
     if not isinstance(detector, RawDetector):
         return {**values, **dict.fromkeys((*RATIOS, *RIVALS), math.nan)}
-    without = found[0 if beyond is None else 5]
-    return {**values, **_ratios(values), **_rivals(found[0], found[3:5], without, target.label)}
+    rivals = _rivals(whole, alone, found["without_outside"], target.label)
+    return {**values, **_ratios(values), **rivals}
 
 
 def _survivals(
-    detector: Detector, images: Sequence[Tensor], target: Target
+    detector: Detector, inputs: Float[Tensor, "n 3 i j"], target: Target, frame: Frame
 ) -> Float[Tensor, "n c"]:
-    """Per image and class, the confidence still found at the target's box; one image at a time."""
-    frame: Frame = detector.frame((images[0].shape[1], images[0].shape[2]))
+    """Per input and class, the confidence still found at the target's box."""
     rows = []
-    for one in images:
-        pixels = frame.to_input(one[None])
+    for some in torch.split(inputs, fitting_batch(detector, frame)):
         if isinstance(detector, RawDetector):
-            rows.append(class_survival(detector.raw(pixels), target.box, frame))
+            rows.append(class_survival(detector.raw(some), target.box, frame).cpu())
         else:
-            rows.append(class_kept(detector.detect(pixels, frame, FAINT)[0], target.box)[None])
-    return torch.cat(rows).cpu()
+            found = detector.detect(some, frame, FAINT)
+            rows.append(torch.stack([class_kept(each, target.box) for each in found]).cpu())
+    return torch.cat(rows)
 
 
 def _ratios(values: dict[str, float]) -> dict[str, float]:
@@ -221,7 +245,7 @@ def _ratios(values: dict[str, float]) -> dict[str, float]:
     return {
         "necessity": _unit(1 - values["without_box"] / score),
         "sufficiency": _unit(values["box_only"] / score),
-        "outside_effect": max(-1.0, min(1.0, lost)),
+        "outside_effect": lost if math.isnan(lost) else max(-1.0, min(1.0, lost)),
     }
 
 
@@ -254,11 +278,6 @@ def _against(found: Float[Tensor, "c"], label: int) -> tuple[int, float, float]:
     rival = int(others.argmax())
     odds = found[[label, rival]].double().clamp(FAINTEST, 1 - FAINTEST).logit()
     return rival, float(found[rival]), float(odds[0] - odds[1])
-
-
-def _mirrored(region: Bool[Tensor, "h w"], near: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """The region turned by half a turn about the image's centre, box and ring left out."""
-    return region.flip(0, 1) & ~near
 
 
 def _unit(value: float) -> float:

@@ -1,4 +1,8 @@
-"""Numbers and regions read off one signed map; all in image pixels."""
+"""Numbers and regions read off one signed map.
+
+Maps and boxes are in content pixels: at the resolution at which the network saw the image, so that
+neither an answer nor its cost depends on the size of the photograph.
+"""
 
 import math
 
@@ -73,7 +77,7 @@ def placebo_shares(evidence: Float[Tensor, "h w"], box: Box) -> Float[Tensor, "n
     """What boxes of the same size hold elsewhere in the image.
 
     Their places are spread evenly over all that fit, by a fixed rule, so that the answer does not
-    depend on chance; where a box of this size hardly fits, they overlap the box itself.
+    depend on chance. Some overlap the box itself, the more of them the larger it is.
     """
     height, width = evidence.shape
     tall = min(height, max(1, round(box[3] - box[1])))
@@ -107,3 +111,35 @@ def outside_region(
     side = 2 * round(RIM * _sigma(heatmap, SMOOTHING)) + 1
     grown = cv2.dilate(region.view(heatmap.shape).numpy(), np.ones((side, side), np.uint8))
     return torch.from_numpy(grown).bool() & ~near
+
+
+def elsewhere(region: Bool[Tensor, "h w"], near: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"] | None:
+    """A placebo for the removal of a region: as many pixels, none of them in it or in ``near``.
+
+    The region turned by half a turn about the image's centre; where that falls on the region or on
+    ``near``, the free pixels closest to it take its place. None if there are too few free pixels.
+    """
+    free, wanted = ~(region | near), int(region.sum())
+    if int(free.sum()) < wanted:
+        return None
+    turned = region.flip(0, 1) & free
+    if not bool(turned.any()):
+        turned = _farthest(free, region)
+    distance = _distance(turned).masked_fill(~free, float("inf")).flatten()
+    chosen = torch.zeros(region.numel(), dtype=torch.bool)
+    chosen[distance.argsort(stable=True)[:wanted]] = True
+    return chosen.view(region.shape)
+
+
+def _farthest(free: Bool[Tensor, "h w"], region: Bool[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """The free pixel that is farthest from a region, the first of several."""
+    place = _distance(region).masked_fill(~free, -1.0).flatten().argmax()
+    chosen = torch.zeros(free.numel(), dtype=torch.bool)
+    chosen[place] = True
+    return chosen.view(free.shape)
+
+
+def _distance(region: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Each pixel's distance to the region, in pixels; 0 inside."""
+    outside = (~region).numpy().astype(np.uint8)
+    return torch.from_numpy(cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE))

@@ -1,5 +1,6 @@
 """The policy: limits and sentences, as data."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +9,12 @@ from types import MappingProxyType
 from typing import Any
 
 from xai_detect.errors import InputError, near
+from xai_detect.trust.evidence import NAMES
 
 DEFAULT_FILE = Path(__file__).with_name("policy.toml")
+
+WORDS = ("name", "rival_name", "rival_box_name", "missing")
+"""What sentences may ask for besides numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,8 @@ def read_policy(path: str | Path) -> Policy:
     """Read a policy; what the file leaves out keeps its default.
 
     Raises:
-        InputError: If the file is missing, no TOML, or holds an unknown or ill-typed entry.
+        InputError: If the file is missing, no TOML, or holds an unknown or ill-typed entry, a limit
+            that is not finite, or a sentence with a number in braces that does not exist.
     """
     try:
         with Path(path).open("rb") as file:
@@ -44,13 +50,35 @@ def read_policy(path: str | Path) -> Policy:
     for key, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"the policy {path} sets [limits] {key} to {value!r}, not a number")
+        if not math.isfinite(value):
+            raise InputError(f"the policy {path} sets [limits] {key} to {value}; expected a number")
     for key, value in sentences.items():
         if not isinstance(value, str):
             raise InputError(f"the policy {path} sets [sentences] {key} to {value!r}, not text")
+        _check_sentence(key, value, path)
     return Policy(
         limits=MappingProxyType({key: float(value) for key, value in limits.items()}),
         sentences=MappingProxyType({key: str(value) for key, value in sentences.items()}),
     )
+
+
+def _check_sentence(key: str, sentence: str, path: str | Path) -> None:
+    """Fill in a sentence before it is needed."""
+    numbers, words = dict.fromkeys((*NAMES, "limit"), 0.5), dict.fromkeys(WORDS, "word")
+    try:
+        sentence.format(**numbers, **words)
+    except KeyError as error:
+        asked = str(error.args[0])
+        hint = near(asked, [*numbers, *words]) or f"choose from {', '.join([*WORDS, *numbers])}"
+        raise InputError(
+            f"the policy {path} asks for {{{asked}}} in [sentences] {key}, which does not exist; "
+            f"{hint}"
+        ) from error
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"the policy {path} has a sentence that cannot be filled in, [sentences] {key} "
+            f"({error}); write numbers as {{score:.2f}} or {{inside:.0%}} and a brace as {{{{"
+        ) from error
 
 
 def _table(

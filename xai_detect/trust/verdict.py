@@ -10,6 +10,7 @@ there, ``UNTRUSTED``; if they disagree or something is unmeasured, ``UNCERTAIN``
 import math
 from dataclasses import replace
 
+from xai_detect.trust.evidence import NAMES
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.values.findings import Evidence, Level, Reason, Verdict
 
@@ -42,7 +43,7 @@ class _Case:
         missing = tuple(name for name in READ if math.isnan(self._value(name)))
         doubts = self._map_doubts()
         if self._value("score") < self._limits["claim"]:
-            return Verdict(Level.UNTRUSTED, (self._reason("claim", "score", "claim"),), missing)
+            return Verdict(Level.UNTRUSTED, (self._claim(),), missing)
         if doubts:
             return Verdict(Level.UNCERTAIN, tuple(doubts), missing)
         if self._whole_image():
@@ -60,10 +61,14 @@ class _Case:
 
     def _reason(self, sentence: str, value: str, limit: str | None = None) -> Reason:
         bound = self._limits[limit] if limit else math.nan
-        words = self._sentences[sentence].format(
-            **self._evidence, **self._evidence.words, limit=bound
-        )
+        numbers = {**dict.fromkeys(NAMES, math.nan), **self._evidence, "limit": bound}
+        words = self._sentences[sentence].format(**numbers, **self._evidence.words)
         return Reason(sentence, self._value(value), bound, words.replace("%", " %"))
+
+    def _claim(self) -> Reason:
+        """The detector does not see the class that was asked about; what it sees, if anything."""
+        words = "claim_alone" if math.isnan(self._value("rival")) else "claim"
+        return replace(self._reason(words, "score", "claim"), check="claim")
 
     def _map_doubts(self) -> list[Reason]:
         doubts = []
@@ -129,14 +134,18 @@ class _Case:
         seen = max(self._value("box_only"), self._value("rival_box_only"))
         if not seen >= self._limits["seen"] * self._value("score"):
             return False
-        return self._value("margin_box_only") < self._limits["margin"] * self._value("margin")
+        return self._lead_lost("margin_box_only")
 
     def _class_lost(self) -> bool:
         """Whether the class loses its lead once the outside evidence that the map shows is gone."""
         if not self._value("without_outside") >= self._limits["seen"] * self._value("score"):
             return False
-        left = self._value("margin_without_outside")
-        return left < self._limits["margin"] * self._value("margin")
+        return self._lead_lost("margin_without_outside")
+
+    def _lead_lost(self, left: str) -> bool:
+        """Whether too little is left of the lead over other classes; without a lead, nothing is."""
+        lead = self._value("margin")
+        return lead > 0 and self._value(left) < self._limits["margin"] * lead
 
     def _outside_reasons(self) -> tuple[Reason, ...]:
         """What the removal tests say against the box; empty if they do not."""

@@ -88,10 +88,9 @@ def _inpaint_whole(flag: int) -> "Fill":
     return solve
 
 
-def mean(image: Float[Tensor, "3 h w"], hidden: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
-    """The average colour of what is shown; of the whole image if nothing is."""
-    shown = image[:, ~hidden] if not bool(hidden.all()) else image.flatten(1)
-    return shown.mean(dim=1)[:, None, None].expand_as(image).clone()
+def mean(image: Float[Tensor, "3 h w"], _hidden: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
+    """The average colour of the image; of what is shown alone it would be the object's own."""
+    return image.mean(dim=(1, 2), keepdim=True).expand_as(image).clone()
 
 
 def noise(image: Float[Tensor, "3 h w"], _hidden: Bool[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
@@ -131,7 +130,7 @@ FILLS: Mapping[str, Fill] = MappingProxyType(
     }
 )
 
-BY_MASK = frozenset({"inpaint", "inpaint_telea", "inpaint_ns", "mean"})
+BY_MASK = frozenset({"inpaint", "inpaint_telea", "inpaint_ns"})
 """Fills that look at what is hidden; the others are the same for every mask."""
 
 DOMAINS = ("photo", "xray")
@@ -152,6 +151,26 @@ def filling(name: str) -> Fill:
         f"there is no fill {name!r}; choose from {', '.join(FILLS)}, or blur(51,51) with the width "
         "and height of the filter in pixels, 1 to 9999"
     )
+
+
+def check(name: str) -> None:
+    """Refuse a setting that names no fill.
+
+    Raises:
+        InputError: If it is neither ``auto`` nor a fill's name.
+    """
+    if name != "auto":
+        filling(name)
+
+
+def resolved(name: str, domain: str) -> str:
+    """The fill that a setting means: ``auto`` is the domain's baseline, see ``default_fill``."""
+    return default_fill(domain) if name == "auto" else name
+
+
+def resolved_masker(name: str, domain: str) -> str:
+    """The fill that a masker means: ``auto`` is the domain's own, see ``default_masker``."""
+    return default_masker(domain) if name == "auto" else name
 
 
 def is_fill(name: str) -> bool:

@@ -1,19 +1,30 @@
 """Where an image sits inside a network's input, and the way back.
 
 Everything a caller sees is in *image* pixels; everything inside a network is in *input* pixels.
-This is the only place where the two meet.
+This is the only place where the two meet. The part of the input that holds the image, without its
+padding, is the *content*; where a size or a place is in content pixels, its corner is that of the
+image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.values.boxes import Size
+from xai_detect.values.boxes import Box, Size
+
+
+def nearest(values: Shaped[Tensor, "h w"], size: Size) -> Shaped[Tensor, "a b"]:
+    """The same picture at another size, every pixel as the nearest one: for masks and labels."""
+    rows, columns = (
+        ((torch.arange(new) + 0.5) * old / new).long()
+        for new, old in zip(size, values.shape, strict=True)
+    )
+    return values[rows[:, None], columns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +88,31 @@ class Frame:
         """Hand the image over as it is."""
         return cls(image_size, image_size, image_size, (1.0, 1.0), 0, 0, 0.0, False)
 
+    @property
+    def content(self) -> tuple[slice, slice]:
+        """Rows and columns of the input that hold the image."""
+        height, width = self.content_size
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
     def to_input(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 i j"]:
         """Place images in the input, differentiably."""
-        if images.shape[-2:] == self.content_size:
-            smooth = images
-        else:
-            smooth = functional.interpolate(
+        if self.quantised and not images.requires_grad:
+            return self.pad(torch.stack([self._eight_bit(image) for image in images]))
+        content = images
+        if images.shape[-2:] != self.content_size:
+            content = functional.interpolate(
                 images, size=self.content_size, mode="bilinear", align_corners=False
             )
-        content = smooth
         if self.quantised:
             exact = torch.stack([self._eight_bit(image) for image in images.detach()])
-            content = smooth + (exact - smooth).detach() if images.requires_grad else exact
+            content = content + (exact - content).detach()
+        return self.pad(content)
+
+    def pad(self, contents: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 i j"]:
+        """Put the padding around contents."""
         below = self.input_size[0] - self.content_size[0] - self.top
         right = self.input_size[1] - self.content_size[1] - self.left
-        return functional.pad(content, (self.left, right, self.top, below), value=self.fill)
+        return functional.pad(contents, (self.left, right, self.top, below), value=self.fill)
 
     def _eight_bit(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 i j"]:
         pixels = (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
@@ -108,7 +129,7 @@ class Frame:
         Sums are kept: ``sum(pull_back(g) * image) == sum(g * to_input(image))`` up to rounding and
         padding. Pixels the resize skips get exactly 0, because they cannot matter.
         """
-        content = self._content(gradient)
+        content = gradient[..., *self.content]
         if self.content_size == self.image_size:
             return content.clone()
         image = gradient.new_zeros(*gradient.shape[:2], *self.image_size, requires_grad=True)
@@ -118,18 +139,47 @@ class Frame:
             )
         return torch.autograd.grad(placed, image, content)[0]
 
+    def attributions(
+        self, gradients: Float[Tensor, "k 3 i j"], change: Float[Tensor, "3 h w"] | None = None
+    ) -> list[Float[Tensor, "h w"]]:
+        """Gradients at the input as maps over the image, one after the other, to save memory.
+
+        Args:
+            gradients: At the input.
+            change: What a gradient at the image is multiplied by before colours are summed; None
+                sums the gradients themselves.
+        """
+        if change is None:
+            return [self.pull_back(one.sum(dim=0)[None, None])[0, 0] for one in gradients]
+        return [(self.pull_back(one[None])[0] * change).sum(dim=0) for one in gradients]
+
+    def map_to_content(self, heatmap: Float[Tensor, "h w"]) -> Float[Tensor, "a b"]:
+        """A map over the image at the resolution that the network saw; its sum is kept."""
+        if self.content_size == self.image_size:
+            return heatmap
+        height, width = self.content_size
+        shrinks = height <= self.image_size[0] and width <= self.image_size[1]
+        resized = cv2.resize(
+            heatmap.contiguous().numpy(),
+            (width, height),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+        )
+        pixels = self.image_size[0] * self.image_size[1]
+        return torch.from_numpy(resized * (pixels / (height * width)))
+
+    def box_to_content(self, box: Box) -> Box:
+        """A box in image pixels, in content pixels."""
+        down, across = self.scale
+        return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
+
     def map_to_image(self, heatmaps: Float[Tensor, "k i j"]) -> Float[Tensor, "k h w"]:
         """Cut the padding off heatmaps over the input and stretch the rest over the image."""
         return functional.interpolate(
-            self._content(heatmaps[:, None]),
+            heatmaps[:, None, *self.content],
             size=self.image_size,
             mode="bilinear",
             align_corners=False,
         )[:, 0]
-
-    def _content(self, values: Tensor) -> Tensor:
-        height, width = self.content_size
-        return values[..., self.top : self.top + height, self.left : self.left + width]
 
     def boxes_to_image(self, boxes: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
         """Input pixels to image pixels, clipped to the image."""
@@ -147,3 +197,33 @@ class Frame:
     def _scales(self, boxes: Tensor) -> Tensor:
         down, across = self.scale
         return boxes.new_tensor([across, down, across, down])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """An image where a network sees it; made once for each image, and handed on.
+
+    Attributes:
+        image: RGB in [0, 1].
+        frame: Where it lies in the input.
+        pixels: The input.
+    """
+
+    image: Float[Tensor, "3 h w"]
+    frame: Frame
+    pixels: Float[Tensor, "1 3 i j"]
+
+    @classmethod
+    def of(cls, image: Float[Tensor, "3 h w"], frame: Frame) -> "Placed":
+        """Place an image."""
+        return cls(image, frame, frame.to_input(image[None]))
+
+    @property
+    def content(self) -> Float[Tensor, "3 a b"]:
+        """The image as the network sees it, without padding."""
+        return self.pixels[0, :, *self.frame.content].contiguous()
+
+    def at_content(self, content: Float[Tensor, "3 a b"]) -> "Placed":
+        """Another content as an image of its own: its pixels are those of the network."""
+        frame = replace(self.frame, image_size=self.frame.content_size, scale=(1.0, 1.0))
+        return Placed.of(content, frame)

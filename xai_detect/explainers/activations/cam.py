@@ -18,6 +18,7 @@ from xai_detect.explainers.activations.layers import AUTO, OpenLayers, Slope, ch
 from xai_detect.explainers.gradients.integrated import refuse_pointless
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class GradientMap:
 
     name: ClassVar[str]
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str]
     layer: str = AUTO
@@ -42,10 +44,10 @@ class GradientMap:
         refuse_pointless(self.name, self.scalar)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return one signed map per target; ``layers_reached`` counts layers with a gradient."""
-        layers = OpenLayers(detector, image, targets, self.layer)
+        layers = OpenLayers(detector, placed, targets, self.layer)
         found = []
         for target, slopes in zip(targets, layers.slopes(self.scalar), strict=True):
             maps = {slope.layer: self.combine(layers, slope, target) for slope in slopes}

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import (
     Candidates,
     PaddedDetector,
@@ -35,7 +36,6 @@ from xai_detect.scores.scalars import differentiable
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
 
 AUTO = "auto"
 """Stands for the layers whose outputs enter the head."""
@@ -94,7 +94,7 @@ class OpenLayers:
     def __init__(
         self,
         detector: WhiteBoxDetector,
-        image: Float[Tensor, "3 h w"],
+        image: Image,
         targets: Sequence[Target],
         layer: str = AUTO,
     ) -> None:
@@ -102,7 +102,7 @@ class OpenLayers:
 
         Args:
             detector: The detector that found the targets.
-            image: RGB in [0, 1].
+            image: RGB in [0, 1], placed or not.
             targets: The questions.
             layer: ``auto``, or names in ``detector.module`` separated by commas.
 
@@ -113,8 +113,8 @@ class OpenLayers:
         self._names = _known(detector, checked_layer(layer))
         self._detector = detector
         self._targets = targets
-        self._frame: Frame = detector.frame((image.shape[1], image.shape[2]))
-        self._pixels = self._frame.to_input(image[None])
+        placed = place(detector, image)
+        self._frame, self._pixels = placed.frame, placed.pixels
         opening = _opened(detector.module, self._names, cut=self._auto)
         with opening as (outputs, leaves), torch.enable_grad():
             self._found: Candidates = detector.candidate(self._pixels, targets, self._frame)

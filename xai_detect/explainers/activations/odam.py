@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -15,6 +14,7 @@ from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_l
 from xai_detect.explainers.gradients.integrated import refuse_pointless
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 SIDES = ("side_l", "side_t", "side_r", "side_b")
 PARTS = ("class", *SIDES, "combined")
@@ -43,6 +43,7 @@ class Odam:
 
     name: ClassVar[str] = "odam"
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Zhao, Chan, ODAM, ICLR 2023"
     part: str = "class"
@@ -56,10 +57,10 @@ class Odam:
         refuse_pointless(self.name, self.scalar)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return one map per target, in the scalar's unit; ``combined`` has none."""
-        layers = OpenLayers(detector, image, targets, self.layer)
+        layers = OpenLayers(detector, placed, targets, self.layer)
         if self.part == "combined":
             found = self._combined(layers, targets)
         else:

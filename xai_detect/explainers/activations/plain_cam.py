@@ -14,6 +14,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_layer
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 SAME = 1e-4
 """How far, as a share of the largest, a mean may lie from what the last layer was given."""
@@ -39,21 +40,22 @@ class Cam:
 
     name: ClassVar[str] = "cam"
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = (
         "Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016"
     )
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return one map per target, in the unit of the class's score.
 
         Raises:
             InputError: If the network does not end in a mean over the image and a linear layer.
         """
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        features, weight = _pooled(detector, frame.to_input(image[None]))
+        frame = placed.frame
+        features, weight = _pooled(detector, placed.pixels)
         labels = torch.tensor([target.label for target in targets], device=weight.device)
         maps = torch.einsum("kc,chw->khw", weight[labels], features)
         stretched = nn.functional.interpolate(
@@ -129,6 +131,7 @@ class EigenCam:
 
     name: ClassVar[str] = "eigen_cam"
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Muhammad, Yeasin, Eigen-CAM, IJCNN 2020"
     layer: str = AUTO
@@ -137,10 +140,10 @@ class EigenCam:
         checked_layer(self.layer)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the same map, in units of activation, for every target."""
-        layers = OpenLayers(detector, image, targets, self.layer)
+        layers = OpenLayers(detector, placed, targets, self.layer)
         maps = {row: _main_direction(one) for row, one in enumerate(layers.activations)}
         heatmap = layers.to_image(maps)
         measured = {"image_level": 1.0, **layers.passes()}

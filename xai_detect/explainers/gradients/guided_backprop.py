@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
@@ -16,6 +15,7 @@ from xai_detect.explainers.gradients.integrated import refuse_pointless
 from xai_detect.explainers.gradients.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 RECTIFIERS: Mapping[Callable[..., Tensor], Callable[..., Tensor]] = MappingProxyType(
     {
@@ -92,6 +92,7 @@ class GuidedBackprop:
 
     name: ClassVar[str] = "guided_backprop"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Springenberg et al., Striving for Simplicity, ICLR 2015 workshop"
     scalar: str = "logit"
@@ -100,15 +101,14 @@ class GuidedBackprop:
         refuse_pointless(self.name, self.scalar)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the guided gradient per unit of brightness, summed over colours."""
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        probe = Probe(detector, targets, frame, frame.to_input(image[None]), self.scalar)
+        probe = Probe(detector, targets, placed, self.scalar)
         with Guided():
             gradients, _ = probe.gradients(probe.pixels)
-        maps = frame.pull_back(gradients.cpu()).sum(dim=1)
-        return [Attribution(one, probe.passes()) for one in maps]
+        maps = placed.frame.attributions(gradients.cpu())
+        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
 
     def brief(self) -> "GuidedBackprop":
         """The method itself, which is as cheap as can be."""

@@ -16,7 +16,7 @@ from xai_detect.explainers.gradients.integrated import baseline_image, completen
 from xai_detect.explainers.gradients.path import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 
 def advance(
@@ -91,6 +91,7 @@ class GuidedIG:
 
     name: ClassVar[str] = "guided_ig"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Kapishnikov et al., Guided Integrated Gradients, CVPR 2021"
     steps: int = 50
@@ -108,21 +109,19 @@ class GuidedIG:
             raise InputError(f"max_dist is {self.max_dist}; expected a share in [0, 1]")
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the scalar's unit per pixel, summed over colours."""
-        return in_groups(self, detector, image, targets)
+        return in_groups(self, detector, placed, targets)
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
-        start_image = baseline_image(image, self.baseline, detector.provenance.domain)
-        start = frame.to_input(start_image[None])
+        start_image = baseline_image(placed.image, self.baseline, detector.provenance.domain)
+        start = placed.frame.to_input(start_image[None])
         with torch.no_grad():
             last = probe.scores(probe.pixels).cpu()
         mean_gradient, first = self._walk(probe, start, len(last))
-        maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)
+        maps = placed.frame.attributions(mean_gradient, placed.image - start_image)
         change = (probe.pixels - start).double()
         attributed = (mean_gradient * change).flatten(1).sum(dim=1)
         return [

@@ -18,7 +18,7 @@ from xai_detect.explainers.gradients.path import Probe, StraightPath
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 
 TOGETHER = 12
@@ -37,9 +37,7 @@ class FromGradients(Protocol):
     def scalar(self) -> str:
         """What is explained: a name in ``DIFFERENTIABLE``."""
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """One attribution per target of the probe."""
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
@@ -49,17 +47,13 @@ class FromGradients(Protocol):
 def in_groups(
     method: FromGradients,
     detector: WhiteBoxDetector,
-    image: Float[Tensor, "3 h w"],
+    placed: Placed,
     targets: Sequence[Target],
 ) -> list[Attribution]:
     """Attributions of any number of targets; at most ``TOGETHER`` share passes and memory."""
-    frame = detector.frame((image.shape[1], image.shape[2]))
-    pixels = frame.to_input(image[None])
     groups = [targets[row : row + TOGETHER] for row in range(0, len(targets), TOGETHER)]
     found = [
-        method.attribute(
-            Probe(detector, group, frame, pixels, method.scalar), frame, image, detector
-        )
+        method.attribute(Probe(detector, group, placed, method.scalar), placed, detector)
         for group in groups
     ]
     spent = {
@@ -112,8 +106,7 @@ def baseline_image(
     Raises:
         InputError: If it is neither, or the image has another size.
     """
-    if baseline == "auto":
-        baseline = fills.default_fill(domain)
+    baseline = fills.resolved(baseline, domain)
     if fills.is_fill(baseline):
         return fills.hide_all(image, baseline)
     try:
@@ -145,6 +138,7 @@ class InputXGradient:
 
     name: ClassVar[str] = "input_x_gradient"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Shrikumar et al., Not Just a Black Box, 2016"
     baseline: str = "auto"
@@ -154,21 +148,18 @@ class InputXGradient:
         refuse_pointless(self.name, self.scalar)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the scalar's unit per pixel, summed over colours."""
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        probe = Probe(detector, targets, frame, frame.to_input(image[None]), self.scalar)
-        return self.attribute(probe, frame, image, detector)
+        probe = Probe(detector, targets, placed, self.scalar)
+        return self.attribute(probe, placed, detector)
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         gradients, _ = probe.gradients(probe.pixels)
-        change = image - baseline_image(image, self.baseline, detector.provenance.domain)
-        maps = (frame.pull_back(gradients.cpu()) * change).sum(dim=1)
-        return [Attribution(one, probe.passes()) for one in maps]
+        start = baseline_image(placed.image, self.baseline, detector.provenance.domain)
+        maps = placed.frame.attributions(gradients.cpu(), placed.image - start)
+        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
 
     def brief(self) -> "InputXGradient":
         """The method itself, which is as cheap as can be."""
@@ -201,6 +192,7 @@ class IntegratedGradients:
 
     name: ClassVar[str] = "integrated_gradients"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = (
         "Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, ICML 2017"
@@ -219,19 +211,17 @@ class IntegratedGradients:
             )
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the scalar's unit per pixel, summed over colours."""
-        return in_groups(self, detector, image, targets)
+        return in_groups(self, detector, placed, targets)
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
-        start_image = baseline_image(image, self.baseline, detector.provenance.domain)
-        path = StraightPath(probe, frame.to_input(start_image[None]), probe.pixels)
+        start = baseline_image(placed.image, self.baseline, detector.provenance.domain)
+        path = StraightPath(probe, placed.frame.to_input(start[None]), probe.pixels)
         mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
-        maps = (frame.pull_back(mean_gradient) * (image - start_image)).sum(dim=1)
+        maps = placed.frame.attributions(mean_gradient, placed.image - start)
         return [
             Attribution(heatmap, _measured(probe, path, attributed, row))
             for row, heatmap in enumerate(maps)

@@ -12,7 +12,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.scores.scalars import differentiable
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 SETTLED = 20
 """A piece that misses less than this part of the tolerance is never cut again."""
@@ -38,8 +38,7 @@ class Probe:
         self,
         detector: WhiteBoxDetector,
         targets: Sequence[Target],
-        frame: Frame,
-        pixels: Float[Tensor, "1 3 i j"],
+        placed: Placed,
         scalar: str = "logit",
     ) -> None:
         """Prepare.
@@ -47,20 +46,19 @@ class Probe:
         Args:
             detector: The detector that found the targets.
             targets: The questions.
-            frame: Where the image lies in the input.
-            pixels: The unchanged input.
+            placed: The image.
             scalar: What is explained: a name in ``DIFFERENTIABLE``.
 
         Raises:
             InputError: If there is no such scalar.
         """
-        self._read = differentiable(scalar, detector, targets, frame, pixels)
-        self.pixels = pixels
+        self._read = differentiable(scalar, detector, targets, placed.frame, placed.pixels)
+        self.pixels = placed.pixels
         self.forward_passes = 1 if scalar == "margin" else 0
         self.backward_passes = 0
         self._detector = detector
         self._targets = targets
-        self._frame = frame
+        self._frame = placed.frame
 
     def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
         """The scalar of every target, differentiable in ``pixels``."""
@@ -120,26 +118,26 @@ class _Held(NamedTuple):
     """A piece that may still be cut: its gradient, what it attributes, and by how much it misses.
 
     All but ``piece`` have a row for each of the targets ``rows``. ``missed`` is a share of the
-    target's whole score difference. The gradient is kept in half precision as a part of its own
-    largest value, which is finer than the rule that made it.
+    target's whole score difference. A gradient is kept in half precision as a part of its target's
+    own largest value, which is finer than the rule that made it.
     """
 
     piece: _Piece
     rows: Int[Tensor, "r"]
     half: Float[Tensor, "r 3 i j"]
-    largest: Float[Tensor, ""]
+    largest: Float[Tensor, "r"]
     attributed: Float[Tensor, "r"]
     missed: Float[Tensor, "r"]
 
     @property
     def gradient(self) -> Float[Tensor, "r 3 i j"]:
         """The gradient at full precision."""
-        return self.half.float() * self.largest
+        return self.half.float() * self.largest[:, None, None, None]
 
     def of(self, kept: Bool[Tensor, "r"]) -> "_Held":
         """The same piece for some of its targets."""
         return _Held(
-            self.piece, self.rows[kept], self.half[kept], self.largest,
+            self.piece, self.rows[kept], self.half[kept], self.largest[kept],
             self.attributed[kept], self.missed[kept],
         )  # fmt: skip
 
@@ -173,8 +171,9 @@ class _Sums:
         kept = missed > self._settled
         if bool(kept.any()):
             tiny = torch.finfo(gradient.dtype).tiny
-            largest = torch.stack(gradient.aminmax()).abs().amax().clamp(min=tiny)
-            half = (gradient[kept] / largest).half()
+            held = gradient[kept]
+            largest = held.flatten(1).abs().amax(dim=1).clamp(min=tiny)
+            half = (held / largest[:, None, None, None]).half()
             self._held.append(
                 _Held(piece, rows[kept], half, largest, attributed[kept], missed[kept])
             )
@@ -191,9 +190,7 @@ class _Sums:
         """
         gap = (self.attributed - self._difference).abs()
         failing = gap > tolerance * self._difference.abs()
-        self._held = [
-            held.of(failing[held.rows]) for held in self._held if self._settle(held, failing)
-        ]
+        self._settle(failing)
         if not self._held:
             return None
         misses = torch.stack([held.missed.amax() for held in self._held])
@@ -201,12 +198,16 @@ class _Sums:
         self.attributed[worst.rows] -= worst.attributed
         return worst
 
-    def _settle(self, held: _Held, failing: Bool[Tensor, "k"]) -> bool:
-        """Add up the targets of a piece that fail no more; whether any is left."""
-        done = ~failing[held.rows]
-        if bool(done.any()):
-            self._count(held.of(done))
-        return not bool(done.all())
+    def _settle(self, failing: Bool[Tensor, "k"]) -> None:
+        """Add up, of every piece, the targets that fail no more; hold the others."""
+        left = []
+        for held in self._held:
+            open_ = failing[held.rows]
+            if not bool(open_.all()):
+                self._count(held.of(~open_))
+            if bool(open_.any()):
+                left.append(held.of(open_))
+        self._held = left
 
     def _count(self, held: _Held) -> None:
         """Add up a piece for good."""

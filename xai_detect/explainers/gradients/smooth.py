@@ -26,7 +26,7 @@ from xai_detect.explainers.gradients.references import (
 )
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class SmoothGrad:
 
     name: ClassVar[str] = "smoothgrad"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Smilkov et al., SmoothGrad, 2017"
     samples: int = 25
@@ -62,26 +63,25 @@ class SmoothGrad:
             )
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return the scalar's change per unit of brightness, summed over colours."""
-        return in_groups(self, detector, image, targets)
+        return in_groups(self, detector, placed, targets)
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], _detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, _detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         generator = torch.Generator().manual_seed(self.seed)
+        image = placed.image
         spread = self.noise * float(image.max() - image.min())
         # Noise is placed as the image is, but not rounded to 8 bits, and the padding has none.
-        placed = replace(frame, quantised=False, fill=0.0)
+        frame = replace(placed.frame, quantised=False, fill=0.0)
         total = torch.zeros(())
         for _ in range(self.samples):
             noise = spread * torch.randn(image.shape, generator=generator)
-            gradients, _ = probe.gradients(probe.pixels + placed.to_input(noise[None]))
+            gradients, _ = probe.gradients(probe.pixels + frame.to_input(noise[None]))
             total = total + gradients.cpu()
-        maps = frame.pull_back(total / self.samples).sum(dim=1)
-        return [Attribution(one, probe.passes()) for one in maps]
+        maps = frame.attributions(total / self.samples)
+        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
 
     def brief(self) -> "SmoothGrad":
         """The same over at most 8 copies."""
@@ -115,6 +115,7 @@ class ExpectedGradients:
 
     name: ClassVar[str] = "expected_gradients"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = (
         "Erion et al., Improving performance of deep learning models with axiomatic attribution "
@@ -130,19 +131,18 @@ class ExpectedGradients:
             raise InputError(f"samples is {self.samples}; expected at least 1")
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the scalar's unit per pixel, summed over colours."""
-        return in_groups(self, detector, image, targets)
+        return in_groups(self, detector, placed, targets)
 
-    def attribute(
-        self, probe: Probe, frame: Frame, image: Float[Tensor, "3 h w"], detector: Detector
-    ) -> list[Attribution]:
+    def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         names = reference_names(self.references, detector.provenance.domain)
         drawn = draws(names, self.samples, self.seed)
         with torch.no_grad():
             last = probe.scores(probe.pixels).cpu()
+        image, frame = placed.image, placed.frame
         first, maps = torch.zeros_like(last), torch.zeros(len(last), *image.shape[1:])
         used = []
         for name, points in groupby(drawn, key=lambda draw: draw.reference):
@@ -151,7 +151,10 @@ class ExpectedGradients:
             alphas = [point.alpha for point in points]
             scores, gradients = _along(probe, frame.to_input(reference[None]), alphas)
             first += scores * len(alphas) / self.samples
-            maps += (frame.pull_back(gradients / self.samples) * (image - reference)).sum(dim=1)
+            for row, heatmap in enumerate(
+                frame.attributions(gradients / self.samples, image - reference)
+            ):
+                maps[row] += heatmap
         shared = {"references": float(len(used)), "references_digest": digest(used)}
         return [
             Attribution(

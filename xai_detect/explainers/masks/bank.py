@@ -17,8 +17,9 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from xai_detect.errors import InputError
+from xai_detect.values import fills
 from xai_detect.values.boxes import Size
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 PHASES = 4
 """Shifts per axis: ``(phase + 1/2) / PHASES`` of a cell."""
@@ -197,33 +198,21 @@ def _weights(grid: int, length: int) -> Float[Tensor, "p length g"]:
 
 
 class Mixer:
-    """Shows an image through masks: what is hidden becomes the fill. Padding stays as it is.
+    """Shows an image through masks: what is hidden becomes the fill. Padding stays as it is."""
 
-    Attributes:
-        content: Index of the part of an input that holds the image.
-    """
-
-    def __init__(
-        self, pixels: Float[Tensor, "1 3 i j"], filled: Float[Tensor, "1 3 i j"], frame: Frame
-    ) -> None:
+    def __init__(self, placed: Placed, fill: str) -> None:
         """Prepare.
 
         Args:
-            pixels: The image placed in the input.
-            filled: The fill placed in the input the same way.
-            frame: Where the image lies in both.
+            placed: The image.
+            fill: A fill's name.
         """
-        height, width = frame.content_size
-        self.content = (
-            ...,
-            slice(frame.top, frame.top + height),
-            slice(frame.left, frame.left + width),
-        )
-        self._filled = filled
-        self._change = (pixels - filled)[self.content]
+        self._content = placed.frame.content
+        self._filled = placed.frame.pad(fills.hide_all(placed.content, fill)[None])
+        self._change = (placed.pixels - self._filled)[..., *self._content]
 
     def show(self, masks: Float[Tensor, "n a b"]) -> Float[Tensor, "n 3 i j"]:
         """Inputs ``fill + mask * (image - fill)``; masks cover the image alone, 1 shows it."""
         mixed = self._filled.repeat(len(masks), 1, 1, 1)
-        mixed[self.content].addcmul_(masks[:, None], self._change)
+        mixed[..., *self._content].addcmul_(masks[:, None], self._change)
         return mixed

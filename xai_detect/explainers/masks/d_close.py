@@ -18,6 +18,7 @@ from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 SAME = 1e-6
 """Level maps that vary by less are flat: a network's rounding varies as much between batches."""
@@ -139,6 +140,7 @@ class DClose:
 
     name: ClassVar[str] = "d_close"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Truong et al., Towards Better Explanations for Object Detection, 2023, arXiv 2306.02744"
@@ -172,30 +174,27 @@ class DClose:
             self._grid_bank(number, grid)
         if not 0 < self.keep < 1:
             raise InputError(f"keep is {self.keep}; expected a chance between 0 and 1")
-        if self.fill != "auto":
-            fills.filling(self.fill)
+        fills.check(self.fill)
         check_batch(self.batch)
         if self.seed < 0:
             raise InputError(f"seed is {self.seed}; expected 0 or more")
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return fused maps, 0 where every level sees least."""
-        survival = Survival(detector, image, targets, self.scalar, self.batch)
-        frame = survival.frame
-        fill = fills.default_fill(detector.provenance.domain) if self.fill == "auto" else self.fill
-        mixer = Mixer(survival.pixels, frame.to_input(fills.hide_all(image, fill)[None]), frame)
-        banks = self._banks(survival.pixels[mixer.content][0].contiguous())
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        mixer = Mixer(placed, fills.resolved(self.fill, detector.provenance.domain))
+        banks = self._banks(placed.content)
         shares = [len(part) for part in np.array_split(np.arange(self.masks), len(banks))]
         levels = (
             _level(bank.masks(count, survival.batch), mixer, survival)
             for bank, count in zip(banks, shares, strict=True)
         )
-        placed = torch.zeros(len(targets), *frame.input_size)
-        placed[mixer.content] = fused(levels)
+        maps = torch.zeros(len(targets), *placed.frame.input_size)
+        maps[:, *placed.frame.content] = fused(levels)
         measured = {"levels": float(len(banks)), **survival.passes()}
-        return [Attribution(one, measured) for one in frame.map_to_image(placed)]
+        return [Attribution(heatmap, measured) for heatmap in placed.frame.map_to_image(maps)]
 
     def brief(self) -> "DClose":
         """A coarser map from other masks: no more than 1000."""

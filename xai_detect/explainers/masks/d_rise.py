@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.masks.bank import Draw, MaskBank, Mixer, Raster
@@ -16,6 +17,7 @@ from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 FIRST = 128
 """Masks before the first look at the maps; then twice as many each time."""
@@ -66,6 +68,7 @@ class DRise:
 
     name: ClassVar[str] = "d_rise"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Petsiuk et al., Black-box Explanation of Object Detectors via Saliency Maps, CVPR 2021"
@@ -92,8 +95,7 @@ class DRise:
             raise InputError(
                 f"there is no estimator {self.estimator!r}; choose from {', '.join(ESTIMATORS)}"
             )
-        if self.fill != "auto":
-            fills.filling(self.fill)
+        fills.check(self.fill)
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise InputError(
                 f"tolerance is {self.tolerance}; expected a value between 0 and 1, or None to show "
@@ -102,12 +104,12 @@ class DRise:
         check_batch(self.batch)
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return covariances of score and visibility, in units of the score."""
-        survival = Survival(detector, image, targets, self.scalar, self.batch)
-        estimator = self._estimator(image)
-        for scores in self._scores(survival, detector, image, doubling=self.tolerance is not None):
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        estimator = self._estimator(placed)
+        for scores in self._scores(survival, detector, placed, doubling=self.tolerance is not None):
             agreement = estimator.agreement(scores)
             if self.tolerance is not None and bool((agreement >= 1 - self.tolerance).all()):
                 break
@@ -126,15 +128,16 @@ class DRise:
         ]
 
     def progress(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, image: Image, targets: Sequence[Target]
     ) -> Iterator[Progress]:
         """The maps and their intervals after 128, 256, 512, ... masks, up to ``masks``.
 
         Stop reading when they are good enough: masks that nobody asks for are never shown.
         """
-        survival = Survival(detector, image, targets, self.scalar, self.batch)
-        estimator = self._estimator(image)
-        for scores in self._scores(survival, detector, image, doubling=True):
+        placed = place(detector, image)
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        estimator = self._estimator(placed)
+        for scores in self._scores(survival, detector, placed, doubling=True):
             yield Progress(len(scores), estimator.estimate(scores), estimator.agreement(scores))
 
     def brief(self) -> "DRise":
@@ -149,17 +152,15 @@ class DRise:
     def _bank(self) -> MaskBank:
         return MaskBank(self.design, self.grid, self.keep, self.seed)
 
-    def _estimator(self, image: Tensor) -> MaskEstimator:
-        return MaskEstimator(self._bank(), (image.shape[1], image.shape[2]), self.estimator)
+    def _estimator(self, placed: Placed) -> MaskEstimator:
+        return MaskEstimator(self._bank(), placed.frame.image_size, self.estimator)
 
     def _scores(
-        self, survival: Survival, detector: Detector, image: Tensor, *, doubling: bool
+        self, survival: Survival, detector: Detector, placed: Placed, *, doubling: bool
     ) -> Iterator[Float[Tensor, "n k"]]:
         """The scores of all masks so far, each time there is reason to look."""
-        fill = fills.default_fill(detector.provenance.domain) if self.fill == "auto" else self.fill
-        frame = survival.frame
-        mixer = Mixer(survival.pixels, frame.to_input(fills.hide_all(image, fill)[None]), frame)
-        raster = Raster(self.grid, frame.content_size)
+        mixer = Mixer(placed, fills.resolved(self.fill, detector.provenance.domain))
+        raster = Raster(self.grid, placed.frame.content_size)
         scores: list[Tensor] = []
         shown, look = 0, FIRST if doubling else self.masks
         while shown < self.masks:

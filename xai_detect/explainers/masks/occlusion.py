@@ -1,11 +1,11 @@
 """A window slides over the image; the map is what hiding it costs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
@@ -15,7 +15,7 @@ from xai_detect.scores.survival import Survival, check_batch
 from xai_detect.values import fills
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed
 
 TYPICAL_SHAPE = (3, 4)
 """Height to width that ``expected_passes`` counts windows for."""
@@ -41,6 +41,7 @@ class Occlusion:
 
     name: ClassVar[str] = "occlusion"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Zeiler, Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014"
@@ -58,22 +59,22 @@ class Occlusion:
                     f"{name} is {getattr(self, name)}; expected a share of the image's longer side "
                     "between 0 and 1, or a number of pixels from 1"
                 )
-        if self.fill != "auto":
-            fills.filling(self.fill)
+        fills.check(self.fill)
         check_batch(self.batch)
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return score drops, averaged over the windows that cover a pixel."""
-        size = (image.shape[1], image.shape[2])
-        survival = Survival(detector, image, targets, self.scalar, self.batch)
-        fill = fills.default_fill(detector.provenance.domain) if self.fill == "auto" else self.fill
+        size = placed.frame.image_size
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        fill = fills.resolved(self.fill, detector.provenance.domain)
         windows = self.windows(size)
         whole = survival.of_inputs(survival.pixels)[0]
         total, covered = torch.zeros(len(targets), *size), torch.zeros(size)
-        for some, pixels in _hidden(windows, survival, fill):
-            drops = whole - survival.of_inputs(pixels)
+        hiding = fills.Hiding(placed.content, fill)
+        for some in torch.split(windows, survival.batch):
+            drops = whole - survival.of_contents(hiding(_in_content(some, placed.frame)))
             for (top, left, bottom, right), drop in zip(some.tolist(), drops, strict=True):
                 total[:, top:bottom, left:right] += drop[:, None, None]
                 covered[top:bottom, left:right] += 1
@@ -120,22 +121,7 @@ class Occlusion:
         return max(round(length * longer if length < 1 else length), 1)
 
 
-def _hidden(
-    windows: Int[Tensor, "n 4"], survival: Survival, fill: str
-) -> Iterator[tuple[Int[Tensor, "m 4"], Float[Tensor, "m 3 i j"]]]:
-    """Inputs with a window hidden. The image is placed in the input once, and hidden there."""
-    frame = survival.frame
-    top, left = frame.top, frame.left
-    height, width = frame.content_size
-    content = (..., slice(top, top + height), slice(left, left + width))
-    hiding = fills.Hiding(survival.pixels[content][0].contiguous(), fill)
-    for some in torch.split(windows, survival.batch):
-        pixels = survival.pixels.repeat(len(some), 1, 1, 1)
-        pixels[content] = hiding(_placed(some, frame))
-        yield some, pixels
-
-
-def _placed(windows: Int[Tensor, "m 4"], frame: Frame) -> Bool[Tensor, "m a b"]:
+def _in_content(windows: Int[Tensor, "m 4"], frame: Frame) -> Bool[Tensor, "m a b"]:
     """Windows over the part of the input that holds the image; at least a pixel each."""
     height, width = frame.content_size
     masks = torch.zeros(len(windows), height, width, dtype=torch.bool)

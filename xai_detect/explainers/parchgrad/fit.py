@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Float64, Integer, Shaped
 from torch import Tensor
 
+from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.parchgrad.layers import Layer, find_layers, strengths
@@ -137,8 +138,8 @@ class _Calibration:
         if not known.any():
             return
         size = (image.shape[1], image.shape[2])
-        frame = self._detector.frame(size)
-        pixels = frame.to_input(image[None])
+        placed = place(self._detector, image)
+        frame, pixels = placed.frame, placed.pixels
         if not self._layers:
             self._layers = find_layers(self._detector, pixels)
             self._tally = _Tally(classes + 1, sum(layer.channels for layer in self._layers))

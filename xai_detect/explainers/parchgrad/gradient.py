@@ -15,7 +15,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.gradients.path import Probe
 from xai_detect.explainers.parchgrad.layers import Layer, out_of_place
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 TINY = 1e-13
 """Added to both spreads, so that their ratio exists."""
@@ -79,13 +79,12 @@ class PartitionedProbe(Probe):
         self,
         detector: WhiteBoxDetector,
         targets: Sequence[Target],
-        frame: Frame,
-        pixels: Float[Tensor, "1 3 i j"],
+        placed: Placed,
         choices: Sequence[Choice],
         rule: Rule,
         scalar: str = "logit",
     ) -> None:
-        super().__init__(detector, targets, frame, pixels, scalar)
+        super().__init__(detector, targets, placed, scalar)
         self._module = detector.module
         self._choices = choices
         self._rule = rule

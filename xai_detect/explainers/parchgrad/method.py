@@ -31,7 +31,7 @@ from xai_detect.explainers.parchgrad.layers import Layer, strengths
 from xai_detect.explainers.parchgrad.statistics import Statistics, how_to_fit, load_statistics
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Placed
 
 NORMAL = 0.05
 """A channel whose strengths look normal (Shapiro-Wilk p at or above this) is never relevant."""
@@ -93,6 +93,7 @@ class ParchGrad:
 
     name: ClassVar[str] = "parchgrad"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = "Park, Jeon, Choi, ParchGrad, preprint 2023"
     under: str = "input_x_gradient"
@@ -132,21 +133,19 @@ class ParchGrad:
             refuse_pointless(f"parchgrad under {self.under!r}", self.scalar)
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions summed over colours; ``completeness_error`` is not defined."""
         if not self.statistics:
             raise InputError(f"parchgrad needs statistics of the detector; {how_to_fit(detector)}")
         statistics = load_statistics(self.statistics, detector)
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        passes, p = self._p_values(statistics, detector, frame, image, targets)
+        passes, p = self._p_values(statistics, detector, placed, targets)
         choices = [self._choose(statistics, row) for row in p]
         rule = Rule(self.gamma, self.conserve_variance, self.support)
-        pixels = frame.to_input(image[None])
-        probe = PartitionedProbe(detector, targets, frame, pixels, choices, rule, self.scalar)
+        probe = PartitionedProbe(detector, targets, placed, choices, rule, self.scalar)
         probe.forward_passes += passes
         with probe.partitioned():
-            found = self._attribute(probe, frame, image, detector)
+            found = self._attribute(probe, placed, detector)
         return [
             Attribution(one.heatmap, {**one.measured, **_record(choice)})
             for one, choice in zip(found, choices, strict=True)
@@ -183,30 +182,28 @@ class ParchGrad:
         return None
 
     def _attribute(
-        self, probe: Probe, frame: Frame, image: Tensor, detector: WhiteBoxDetector
+        self, probe: Probe, placed: Placed, detector: WhiteBoxDetector
     ) -> list[Attribution]:
         beneath = self._beneath()
         if beneath is not None:
-            return beneath.attribute(probe, frame, image, detector)
+            return beneath.attribute(probe, placed, detector)
         gradients, _ = probe.gradients(probe.pixels)
-        maps = frame.pull_back(gradients.cpu()).sum(dim=1)
-        return [Attribution(one, probe.passes()) for one in maps]
+        maps = placed.frame.attributions(gradients.cpu())
+        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
 
     def _p_values(
         self,
         statistics: Statistics,
         detector: WhiteBoxDetector,
-        frame: Frame,
-        image: Tensor,
+        placed: Placed,
         targets: Sequence[Target],
     ) -> tuple[int, Float[Tensor, "n k"]]:
         """Forward passes spent, and how little each channel has to do with each target."""
         if self.mode == "cls":
             rows = [self._class_row(statistics, target) for target in targets]
             return 0, torch.from_numpy(statistics.p[rows])
-        boxes = frame.boxes_to_input(torch.tensor([target.box for target in targets]))
-        pixels = frame.to_input(image[None])
-        found = strengths(detector, statistics.layers, pixels, boxes).double()
+        boxes = placed.frame.boxes_to_input(torch.tensor([target.box for target in targets]))
+        found = strengths(detector, statistics.layers, placed.pixels, boxes).double()
         mean, deviation = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation)
         p = torch.special.ndtr((mean - found) / deviation)
         return 1, torch.where(p.isnan(), 1.0, p)
@@ -249,11 +246,11 @@ class ParchGrad:
                 low = p[here] <= self.alpha
             choice[layer] = low & screen[here]
             if self.control == "random":
-                choice[layer] = shuffled(choice[layer], layer.groups, generator)
+                choice[layer] = drawn_anew(choice[layer], layer.groups, generator)
         return choice
 
 
-def shuffled(
+def drawn_anew(
     relevant: Bool[Tensor, "c"], groups: int, generator: torch.Generator
 ) -> Bool[Tensor, "c"]:
     """As many channels of each group, drawn at random."""

@@ -15,6 +15,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 ABLE = "RT-DETR (ultralytics, rtdetr-l or rtdetr-x)"
 
@@ -37,6 +38,7 @@ class Attention:
 
     name: ClassVar[str] = "attention"
     input_level: ClassVar[bool] = False
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.ATTENTION
     citation: ClassVar[str] = (
         "Zhu et al., Deformable DETR: Deformable Transformers for End-to-End Object Detection, "
@@ -49,7 +51,7 @@ class Attention:
             raise InputError(f"layers is {self.layers}; expected 0 for all, or how many")
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attention weight per pixel, never negative."""
         if not isinstance(detector, AttentionDetector):
@@ -57,10 +59,9 @@ class Attention:
                 f"attention needs a detector whose queries read features through attention, which "
                 f"{detector.provenance.name} does not show; {ABLE} does"
             )
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        pixels = frame.to_input(image[None])
+        frame = placed.frame
         with torch.no_grad():
-            found = detector.sampled(pixels, targets, frame)
+            found = detector.sampled(placed.pixels, targets, frame)
         depth = int(found.layers.max()) + 1
         kept = found.layers >= depth - (self.layers or depth)
         found = Sampled(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -15,6 +14,7 @@ from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.relevance.lrp_network import COMPOSITES, ruled
 from xai_detect.explainers.relevance.lrp_rules import Rules
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 SAME = 1e-3
 """Merged batch norms may change a score by so much, as a share of it, and no more."""
@@ -39,6 +39,7 @@ class LRP:
 
     name: ClassVar[str] = "lrp"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = (
         "Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by "
@@ -56,11 +57,10 @@ class LRP:
             raise InputError(f"gamma is {self.gamma}; expected a number of at least 0")
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return relevance in logits per pixel, summed over colours."""
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        pixels = frame.to_input(image[None])
+        frame, pixels = placed.frame, placed.pixels
         labels = torch.tensor([target.label for target in targets])
         rows = torch.arange(len(targets))
         plain: list[Tensor] = []
@@ -83,7 +83,7 @@ class LRP:
                 )[0]
                 for row in range(len(targets))
             ]
-        inside = frame.pull_back(torch.cat(relevance).cpu()).sum(dim=1)
+        inside = frame.attributions(torch.cat(relevance).cpu())
         return [
             Attribution(one, _measured(plain[0][row], relevance[row], len(targets)))
             for row, one in enumerate(inside)

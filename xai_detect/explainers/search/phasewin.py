@@ -7,15 +7,15 @@ from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.search.region_scores import TIE, Scores, best_first
-from xai_detect.explainers.search.vps import check_fill, check_mode, check_regions, search_regions
+from xai_detect.explainers.search.vps import check_mode, check_regions, search_regions
+from xai_detect.values import fills
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 
 class Constants(NamedTuple):
@@ -178,6 +178,7 @@ class PhaseWin:
 
     name: ClassVar[str] = "phasewin"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Gu et al., PhaseWin Search Framework Enable Efficient Object-Level Interpretation, "
@@ -194,17 +195,17 @@ class PhaseWin:
     def __post_init__(self) -> None:
         check_regions(self.regions)
         check_mode(self.mode)
-        check_fill(self.fill)
+        fills.check(self.fill)
         if self.constants not in CONSTANTS:
             raise InputError(
                 f"constants is {self.constants!r}; expected one of {', '.join(CONSTANTS)}"
             )
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return each region's value in the scalar's unit, at least 0."""
-        return search_regions(detector, image, targets, self, self._rank)
+        return search_regions(detector, placed, targets, self, self._rank)
 
     def brief(self) -> "PhaseWin":
         """A coarser search: no more than 16 regions."""

@@ -15,17 +15,12 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
-from xai_detect.explainers.search.region_scores import (
-    RegionScores,
-    Scores,
-    content_of,
-    first_best,
-    painted,
-    superpixels,
-)
+from xai_detect.explainers.regions import cut, shuffled
+from xai_detect.explainers.search.region_scores import RegionScores, Scores, first_best, painted
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 MODES = ("insertion", "deletion")
 
@@ -60,16 +55,6 @@ class Settings(Protocol):
     @property
     def seed(self) -> int:
         """Of everything random."""
-
-
-def check_fill(fill: str) -> None:
-    """Refuse a fill that does not exist.
-
-    Raises:
-        InputError: If it is neither ``auto`` nor the name of a fill.
-    """
-    if fill != "auto":
-        fills.filling(fill)
 
 
 def check_mode(mode: str) -> None:
@@ -141,7 +126,7 @@ def region_values(worth: Scores, order: Sequence[int], mode: str) -> Float[Tenso
 
 def search_regions(
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    placed: Placed,
     targets: Sequence[Target],
     settings: Settings,
     rank: Ranking,
@@ -150,16 +135,15 @@ def search_regions(
 
     Args:
         detector: Any detector.
-        image: RGB in [0, 1].
+        placed: The image.
         targets: The questions.
         settings: What the method was set up with.
         rank: The search.
     """
-    survival = Survival(detector, image, targets, settings.scalar, settings.batch)
-    content = content_of(survival.pixels, survival.frame)[0]
-    labels = superpixels(content, settings.regions, settings.seed)
-    domain = detector.provenance.domain
-    known = RegionScores(survival, labels, settings.fill, domain)
+    survival = Survival(detector, placed, targets, settings.scalar, settings.batch)
+    labels = shuffled(cut(placed.content, settings.regions, "slico"), settings.seed)
+    fill = fills.resolved(settings.fill, detector.provenance.domain)
+    known = RegionScores(survival, labels, fills.Hiding(placed.content, fill))
     maps, measured = [], []
     for row in range(len(targets)):
         scores = known.of(row)
@@ -195,6 +179,7 @@ class VisualPrecisionSearch:
 
     name: ClassVar[str] = "vps"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Chen et al., Interpreting Object-level Foundation Models via Visual Precision Search, "
@@ -210,13 +195,13 @@ class VisualPrecisionSearch:
     def __post_init__(self) -> None:
         check_regions(self.regions)
         check_mode(self.mode)
-        check_fill(self.fill)
+        fills.check(self.fill)
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return each region's value in the scalar's unit, at least 0."""
-        return search_regions(detector, image, targets, self, greedy)
+        return search_regions(detector, placed, targets, self, greedy)
 
     def brief(self) -> "VisualPrecisionSearch":
         """A coarser search: no more than 16 regions."""

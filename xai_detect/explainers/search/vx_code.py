@@ -13,20 +13,20 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.explainers.regions import shuffled, squares
 from xai_detect.explainers.search.region_scores import (
     RegionScores,
     Scores,
     best_first,
     first_best,
     painted,
-    patches,
 )
-from xai_detect.explainers.search.vps import check_fill, check_mode, objective
+from xai_detect.explainers.search.vps import check_mode, objective
 from xai_detect.scores.survival import Survival
-from xai_detect.values import boxes
+from xai_detect.values import boxes, fills
 from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed
 
 SMALL, MEDIUM = 0.01, 0.2
 """Shares of the image up to which a box counts as small, or as medium."""
@@ -121,6 +121,7 @@ class VxCode:
 
     name: ClassVar[str] = "vx_code"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Yamauchi, Kera, Kawamoto, Explaining Object Detectors via Collective Contribution of "
@@ -138,7 +139,7 @@ class VxCode:
 
     def __post_init__(self) -> None:
         check_mode(self.mode)
-        check_fill(self.fill)
+        fills.check(self.fill)
         if self.together not in (1, 2, 3):
             raise InputError(f"together is {self.together}; expected 1, 2 or 3 patches at once")
         if self.side < 0:
@@ -149,18 +150,15 @@ class VxCode:
             raise InputError(f"singles is {self.singles}; expected at least 1")
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return each patch's heat in the scalar's unit, in [0, 1]; 0 where none was tried."""
-        survival = Survival(detector, image, targets, self.scalar, self.batch)
-        domain = detector.provenance.domain
-        size = survival.frame.content_size
-        sides = [self._side(target.box, survival.frame) for target in targets]
-        grids = {side: patches(size, side, self.seed) for side in sides}
-        known = {
-            side: RegionScores(survival, labels, self.fill, domain)
-            for side, labels in grids.items()
-        }
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        frame = placed.frame
+        sides = [self._side(target.box, frame) for target in targets]
+        grids = {side: shuffled(squares(frame.content_size, side), self.seed) for side in sides}
+        hiding = fills.Hiding(placed.content, fills.resolved(self.fill, detector.provenance.domain))
+        known = {side: RegionScores(survival, labels, hiding) for side, labels in grids.items()}
         rows = [
             self._attribute(known[side], grids[side], survival, target, row)
             for row, (side, target) in enumerate(zip(sides, targets, strict=True))
@@ -214,11 +212,7 @@ def near_patches(box: Box, labels: Int[Tensor, "i j"], frame: Frame) -> list[int
         box[0] - MARGIN * width, box[1] - MARGIN * height,
         box[2] + MARGIN * width, box[3] + MARGIN * height,
     )  # fmt: skip
-    left, top, right, bottom = frame.boxes_to_input(torch.tensor([around]))[0].tolist()
-    inside = boxes.mask(
-        (left - frame.left, top - frame.top, right - frame.left, bottom - frame.top),
-        frame.content_size,
-    )
+    inside = boxes.mask(frame.box_to_content(around), frame.content_size)
     return sorted(set(labels[inside].tolist()))
 
 

@@ -14,9 +14,7 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
-
-COPIES = 6_500_000
-"""Image pixels of changed copies made at once, which are held beside the network's own memory."""
+from xai_detect.values.frame import Placed
 
 DRAWS = 10
 """Most draws per coalition that is still wanted; many draw what was drawn before."""
@@ -32,52 +30,47 @@ class Game:
     def __init__(
         self,
         survival: Survival,
-        detector: Detector,
-        image: Float[Tensor, "3 h w"],
-        regions: Int[Tensor, "h w"],
-        masker: str,
+        hiding: fills.Hiding,
+        regions: Int[Tensor, "a b"],
     ) -> None:
         """Prepare.
 
         Args:
             survival: Asks the detector about the image's changed copies.
-            detector: The same detector.
-            image: RGB in [0, 1].
-            regions: Number of every pixel's region.
-            masker: A fill's name; ``auto`` for the domain's own.
-
-        Raises:
-            InputError: If there is no such fill.
+            hiding: Hides parts of the content.
+            regions: Number of the region of every pixel of the content.
         """
-        if masker == "auto":
-            masker = fills.default_masker(detector.provenance.domain)
         self.survival = survival
-        self._hiding = fills.Hiding(image, masker)
+        self._hiding = hiding
         self._regions = regions
-        self._most = max(1, COPIES // regions.numel())
 
     def values(self, shown: Bool[Tensor, "n m"]) -> Float[Tensor, "n k"]:
         """The scores of all targets, for every coalition of shown regions."""
         parts = [
-            self.survival.of_images(self._hiding(~some[:, self._regions]))
-            for some in torch.split(shown, min(self.survival.batch, self._most))
+            self.survival.of_contents(self._hiding(~some[:, self._regions]))
+            for some in torch.split(shown, self.survival.batch)
         ]
         return torch.cat(parts).double()
 
 
 def game(
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    placed: Placed,
     targets: Sequence[Target],
-    regions: Int[Tensor, "h w"],
+    regions: Int[Tensor, "a b"],
     *,
     masker: str,
     scalar: str,
     batch: int | None,
 ) -> Game:
-    """The game of an image's regions; see ``Game`` and ``Survival``."""
-    survival = Survival(detector, image, targets, scalar, batch)
-    return Game(survival, detector, image, regions, masker)
+    """The game of the regions of an image's content; see ``Game`` and ``Survival``.
+
+    Raises:
+        InputError: If there is no such masker or scalar.
+    """
+    survival = Survival(detector, placed, targets, scalar, batch)
+    fill = fills.resolved_masker(masker, detector.provenance.domain)
+    return Game(survival, fills.Hiding(placed.content, fill), regions)
 
 
 class Coalitions(NamedTuple):

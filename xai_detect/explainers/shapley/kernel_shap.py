@@ -16,6 +16,7 @@ from xai_detect.explainers.regions import SEGMENTS, cut
 from xai_detect.explainers.shapley.coalitions import Coalitions, coalitions, game
 from xai_detect.scores.survival import check_batch
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed, nearest
 
 GROUPS = 10
 """Groups of drawn pairs that are left out in turn to see how much the values still move."""
@@ -49,6 +50,7 @@ class KernelShap:
 
     name: ClassVar[str] = "kernel_shap"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Lundberg, Lee, A Unified Approach to Interpreting Model Predictions, NIPS 2017"
@@ -78,7 +80,7 @@ class KernelShap:
         check_batch(self.batch)
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return values in the scalar's unit, spread evenly over the pixels of each region.
 
@@ -86,10 +88,13 @@ class KernelShap:
         half-width of a region's 95 % interval, ``interval``, in the scalar's unit and, as
         ``interval_share``, over the largest value. It is 0 where all coalitions were shown.
         """
-        regions = cut(image, self.regions, self.segments)
-        count = int(regions.max()) + 1
+        frame = placed.frame
+        smaller = min(placed.image, placed.content, key=torch.numel)
+        cells = cut(smaller, self.regions, self.segments)
+        count = int(cells.max()) + 1
+        regions = nearest(cells, frame.image_size)
         asked = game(
-            detector, image, targets, regions,
+            detector, placed, targets, nearest(cells, frame.content_size),
             masker=self.masker, scalar=self.scalar, batch=self.batch,
         )  # fmt: skip
         drawn = coalitions(count, (self.samples - 2) // 2, self.seed)

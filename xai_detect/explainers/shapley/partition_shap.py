@@ -20,6 +20,7 @@ from xai_detect.explainers.shapley.coalitions import Game, game
 from xai_detect.scores.survival import check_batch
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 TOGETHER = 10
 """Images asked for at a time, as the package does. More would be a coarser search: what to cut next
@@ -56,6 +57,7 @@ class PartitionShap:
 
     name: ClassVar[str] = "partition_shap"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Lundberg, Lee, A Unified Approach to Interpreting Model Predictions, NIPS 2017"
@@ -77,15 +79,15 @@ class PartitionShap:
         check_batch(self.batch)
 
     def __call__(
-        self, detector: Detector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return values in the scalar's unit, spread evenly over the pixels of each block."""
         shap = _shap()
-        size = (image.shape[1], image.shape[2])
+        size = placed.frame.image_size
         rows, columns = _cells(size, self.cells)
         asked = _Asked(
             game(
-                detector, image, targets, grid(size, rows, columns),
+                detector, placed, targets, grid(placed.frame.content_size, rows, columns),
                 masker=self.masker, scalar=self.scalar, batch=self.batch,
             ),
             rows * columns,

@@ -7,8 +7,6 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
@@ -21,9 +19,10 @@ from xai_detect.explainers.gradients.integrated import (
 )
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.parchgrad.method import ParchGrad
-from xai_detect.explainers.protocol import Attribution, Method, Needs
+from xai_detect.explainers.protocol import Attribution, Needs, PlacedMethod
 from xai_detect.explainers.xrai.regions import Regions, segments
 from xai_detect.values.detections import Target
+from xai_detect.values.frame import Placed
 
 UNDER: Mapping[str, type[Any]] = MappingProxyType(
     {
@@ -71,6 +70,7 @@ class XRAI:
 
     name: ClassVar[str] = "xrai"
     input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.GRADIENTS
     citation: ClassVar[str] = (
         "Kapishnikov et al., XRAI: Better Attributions Through Regions, ICCV 2019"
@@ -102,11 +102,11 @@ class XRAI:
         self._beneath()  # a bad combination is refused here and not after a long run
 
     def __call__(
-        self, detector: WhiteBoxDetector, image: Float[Tensor, "3 h w"], targets: Sequence[Target]
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions in the unit of the method beneath."""
-        runs = [method(detector, image, targets) for method in self._beneath()]
-        labels = segments(image, self.scales, self.sigma, self.smallest, self.side)
+        runs = [method(detector, placed, targets) for method in self._beneath()]
+        labels = segments(placed.image, self.scales, self.sigma, self.smallest, self.side)
         regions = Regions(labels, self.dilate)
         return [self._pooled(list(maps), regions) for maps in zip(*runs, strict=True)]
 
@@ -119,7 +119,7 @@ class XRAI:
         passes = [method.expected_passes(targets) for method in self._beneath()]
         return sum(one[0] for one in passes), sum(one[1] for one in passes)
 
-    def _beneath(self) -> list[Method[WhiteBoxDetector]]:
+    def _beneath(self) -> list[PlacedMethod[WhiteBoxDetector]]:
         """The method beneath, once per baseline."""
         kind = UNDER[self.under]
         fields = {field.name for field in dataclasses.fields(kind)}
