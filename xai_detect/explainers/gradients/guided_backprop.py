@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.gradients.integrated import refuse_pointless
-from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed

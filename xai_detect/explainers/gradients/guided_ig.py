@@ -13,7 +13,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import baseline_image, completeness, in_groups
-from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed

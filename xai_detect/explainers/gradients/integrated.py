@@ -14,7 +14,8 @@ from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.gradients.path import Probe, StraightPath
+from xai_detect.explainers.gradients.path import StraightPath
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values import fills
 from xai_detect.values.detections import Target

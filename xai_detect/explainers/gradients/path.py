@@ -1,7 +1,6 @@
-"""Scores and gradients of several targets at once, and their integral along a straight path."""
+"""Gradients of several targets at once, integrated along a straight path."""
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import captum.attr
@@ -9,10 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.scores.scalars import differentiable
-from xai_detect.values.detections import Target
-from xai_detect.values.frame import Placed
+from xai_detect.explainers.gradients.probe import Probe
 
 SETTLED = 20
 """A piece that misses less than this part of the tolerance is never cut again."""
@@ -20,89 +16,6 @@ SETTLED = 20
 MOST_HELD = 96
 """Gradients held at most; those of pieces that miss least are counted for good beyond it, so that
 memory does not grow with the number of steps."""
-
-POINTS = 8
-"""Most points in one batch: what is kept for their backward pass fills memory."""
-
-
-class Probe:
-    """Scores and gradients of several targets at one point, one forward pass for all.
-
-    Attributes:
-        pixels: The unchanged input.
-        forward_passes: Forward passes so far.
-        backward_passes: Backward passes so far.
-    """
-
-    def __init__(
-        self,
-        detector: WhiteBoxDetector,
-        targets: Sequence[Target],
-        placed: Placed,
-        scalar: str = "logit",
-    ) -> None:
-        """Prepare.
-
-        Args:
-            detector: The detector that found the targets.
-            targets: The questions.
-            placed: The image.
-            scalar: What is explained: a name in ``DIFFERENTIABLE``.
-
-        Raises:
-            InputError: If there is no such scalar.
-        """
-        self._read = differentiable(scalar, detector, targets, placed.frame, placed.pixels)
-        self.pixels = placed.pixels
-        self.forward_passes = 1 if scalar == "margin" else 0
-        self.backward_passes = 0
-        self._detector = detector
-        self._targets = targets
-        self._frame = placed.frame
-
-    def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
-        """The scalar of every target, differentiable in ``pixels``."""
-        self.forward_passes += 1
-        return self._read(self._detector.candidate(pixels, self._targets, self._frame))[0]
-
-    def gradients(
-        self, pixels: Float[Tensor, "1 3 i j"], rows: Sequence[int] | None = None
-    ) -> tuple[Float[Tensor, "r 3 i j"], Float[Tensor, "k"]]:
-        """Gradients of some targets (None: of all) and scores of every target, detached."""
-        with torch.enable_grad():
-            point = pixels.detach().requires_grad_()
-            scores = self.scores(point)
-            wanted = range(len(scores)) if rows is None else rows
-            self.backward_passes += len(wanted)
-            found = [self._backward(row, scores, point, row == wanted[-1]) for row in wanted]
-        return torch.cat(found), scores.detach()
-
-    def paired_gradients(
-        self, points: Float[Tensor, "k 3 i j"]
-    ) -> tuple[Float[Tensor, "k 3 i j"], Float[Tensor, "k"]]:
-        """Every target's gradient and score at its own point, several points in a batch."""
-        parts = torch.split(torch.arange(len(points)), POINTS)
-        found = [self._paired(points[rows], rows) for rows in parts]
-        return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
-
-    def _paired(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        self.forward_passes += len(rows)
-        self.backward_passes += len(rows)
-        with torch.enable_grad():
-            points = points.detach().requires_grad_()
-            found = self._detector.candidate(points, self._targets, self._frame)
-            scores = self._read(found)[torch.arange(len(rows)), rows]
-            return torch.autograd.grad(scores.sum(), points)[0], scores.detach()
-
-    def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
-        return torch.autograd.grad(scores[row], point, retain_graph=not last)[0]
-
-    def passes(self) -> dict[str, float]:
-        """What has been spent, as an explanation records it."""
-        return {
-            "forward_passes": float(self.forward_passes),
-            "backward_passes": float(self.backward_passes),
-        }
 
 
 class _Piece(NamedTuple):

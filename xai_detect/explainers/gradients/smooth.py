@@ -17,7 +17,7 @@ from torch import Tensor
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import completeness, in_groups, paths_of
-from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.gradients.references import (
     digest,
     draws,

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.parchgrad.layers import Layer, out_of_place
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed

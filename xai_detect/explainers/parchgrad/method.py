@@ -24,7 +24,7 @@ from xai_detect.explainers.gradients.integrated import (
     IntegratedGradients,
     refuse_pointless,
 )
-from xai_detect.explainers.gradients.path import Probe
+from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.parchgrad.gradient import Choice, PartitionedProbe, Rule
 from xai_detect.explainers.parchgrad.layers import Layer, strengths
