@@ -145,3 +145,9 @@ def test_importing_the_package_loads_no_detection_library():
     code = "import sys, xai_detect; print({'torchvision', 'ultralytics'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_the_map_of_the_project_names_every_folder():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text()
+    missing = [path.name for path in FOLDERS if path != PACKAGE and f"{path.name}/" not in page]
+    assert not missing
