@@ -4,8 +4,9 @@
 
 Ratios of processor time, medians over interleaved repeats: integrated gradients against as many
 bare forward and backward passes of the same network; ten boxes of one image at once against ten
-runs of one box; and the forward passes that ``weigh`` spends. Peak memory of ``inspect`` is that
-of a process of its own. Writes ``benchmarks/results/cost.md`` and ``.json``.
+runs of one box; the forward passes that ``weigh`` spends; and ``inspect`` of the image enlarged to
+3 and to 12 megapixels against the image at 640 pixels, five boxes each. Peak memory of ``inspect``
+is that of a process of its own. Writes ``benchmarks/results/cost.md`` and ``.json``.
 """
 
 import argparse
@@ -17,11 +18,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from xai_detect.data.classes import select
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
@@ -29,12 +32,13 @@ from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.trust.evidence import weigh
-from xai_detect.values.detections import Target
+from xai_detect.values.detections import Detections, Target
 from xai_detect.values.images import load_image
 
 RESULTS = Path(__file__).parent / "results"
 METHOD = IntegratedGradients(steps=8, max_steps=8)
 BOXES = 10
+SIDES = {"small": 640, "3_megapixels": 2048, "12_megapixels": 4096}
 
 
 def bare(
@@ -75,7 +79,7 @@ def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
         ones.append(seconds(lambda: explain(METHOD, detector, image, targets[:1])))
         tens.append(seconds(lambda: explain(METHOD, detector, image, targets)))
         apart.append(seconds(lambda: [explain(METHOD, detector, image, [one]) for one in targets]))
-    evidence = weigh(detector, image, targets[0], single, single)
+    evidence = weigh(detector, image, targets[0], single)
     return {
         "integrated_gradients_over_bare": statistics.median(
             one / other for one, other in zip(ones, bares, strict=True)
@@ -87,7 +91,39 @@ def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
         "forward_passes_compared": float(forwards),
         "backward_passes_compared": float(backwards),
         "repeats": float(repeats),
+        **photo_sizes(detector, image, repeats),
     }
+
+
+def photo_sizes(detector: WhiteBoxDetector, image: torch.Tensor, repeats: int) -> dict[str, float]:
+    """Processor time of ``inspect`` of large copies against the small one, the same five boxes."""
+    copies = {name: enlarged(image, side) for name, side in SIDES.items()}
+    known = {name: five_boxes(detector, copy) for name, copy in copies.items()}
+    spent: dict[str, list[float]] = {name: [] for name in copies}
+    for _ in range(repeats):
+        for name, copy in copies.items():
+            spent[name].append(seconds(partial(inspect, detector, copy, detections=known[name])))
+    figures = {f"inspect_{name}_seconds": statistics.median(spent[name]) for name in copies}
+    small = spent["small"]
+    for name in ("3_megapixels", "12_megapixels"):
+        figures[f"inspect_{name}_over_small"] = statistics.median(
+            large / one for large, one in zip(spent[name], small, strict=True)
+        )
+    return figures
+
+
+def enlarged(image: torch.Tensor, side: int) -> torch.Tensor:
+    """The image with its longer side at so many pixels."""
+    scale = side / max(image.shape[1:])
+    size = [round(length * scale) for length in image.shape[1:]]
+    found = torch.nn.functional.interpolate(image[None], size=size, mode="bicubic")
+    return found[0].clamp(0, 1)
+
+
+def five_boxes(detector: WhiteBoxDetector, image: torch.Tensor) -> Detections:
+    """The five best detections."""
+    found = detect(detector, image, 0.05)
+    return select(found, torch.arange(min(5, len(found))))
 
 
 def peak_memory(weights: Path, path: Path) -> float:

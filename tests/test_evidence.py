@@ -167,6 +167,14 @@ def enlarged(image, times):
     return image.repeat_interleave(times, 1).repeat_interleave(times, 2)
 
 
+def test_a_repeated_map_of_another_size_is_refused():
+    detector, image = ToyDetector(letterbox=64), scene(("red", 5, 5), size=SIZE)
+    target = detect(detector, image, 0.0).target(0)
+    (map_,) = explain("input_x_gradient", detector, image, [target])
+    with pytest.raises(InputError, match=r"map is \(96, 96\).*saw the image at \(64, 64\)"):
+        weigh(detector, image, target, map_, repeat=map_)
+
+
 def test_a_larger_copy_of_the_picture_has_the_same_evidence():
     detector = ToyDetector(elsewhere=0.6, letterbox=96)
     image = scene(("red", 0, 0), ("red", 6, 6), size=SIZE, background=0.5)

@@ -52,6 +52,7 @@ from torch import Tensor
 
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, Raw, RawDetector
+from xai_detect.errors import InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Method
 from xai_detect.scores.scalars import class_kept, class_survival
@@ -128,6 +129,9 @@ def weigh(
 
     Returns:
         The numbers listed at the top of this module.
+
+    Raises:
+        InputError: If the repeated map is not one of content pixels.
     """
     placed = place(detector, image)
     if method is None and explanation.method in METHODS:
@@ -135,6 +139,11 @@ def weigh(
     if repeat is None and method is not None:
         repeat = repeat_explanations(detector, placed, [explanation], method)[0]
     heatmap = placed.frame.map_to_content(explanation.heatmap)
+    if repeat is not None and repeat.heatmap.shape != heatmap.shape:
+        raise InputError(
+            f"the repeated map is {tuple(repeat.heatmap.shape)}, but the network saw the image at "
+            f"{tuple(heatmap.shape)}: pass one of repeat_explanations, or none"
+        )
     box = placed.frame.box_to_content(target.box)
     values = {
         **shares(heatmap, box, near_box(box)),
