@@ -5,6 +5,7 @@ from .detectors.classifier.load import (
     save_classifier,
 )
 from .detectors.load import load_detector
+from .detectors.place import place
 from .errors import XaiDetectError
 from .evaluation.evaluate import evaluate
 from .explainers.explain import explain
@@ -24,6 +25,7 @@ from .trust.policy import read_policy
 from .trust.verdict import judge
 from .values.detections import Detections, Target
 from .values.findings import Evidence, Explanation, Inspection, Level, Verdict
+from .values.frame import Placed
 from .values.images import load_image
 
 __version__: str
@@ -35,6 +37,7 @@ __all__ = [
     "Explanation",
     "Inspection",
     "Level",
+    "Placed",
     "Target",
     "Verdict",
     "XaiDetectError",
@@ -51,6 +54,7 @@ __all__ = [
     "load_detector",
     "load_image",
     "load_run",
+    "place",
     "read_dataset",
     "read_policy",
     "save",
