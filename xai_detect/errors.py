@@ -41,6 +41,6 @@ class MissingExtraError(XaiDetectError, ImportError):
 
 def near(name: str, known: Iterable[str]) -> str:
     """A question that names the known words closest to one that is not known, or ``""``."""
-    folded = {one.casefold(): one for one in known}
+    folded = {word.casefold(): word for word in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(repr(folded[one]) for one in close)}?" if close else ""

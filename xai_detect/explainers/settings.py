@@ -57,7 +57,7 @@ def _fits(value: Any, hint: Any) -> bool:
         if not isinstance(value, tuple):
             return False
         if parts[-1] is Ellipsis:
-            return all(_fits(one, parts[0]) for one in value)
+            return all(_fits(item, parts[0]) for item in value)
         return len(value) == len(parts) and all(map(_fits, value, parts))
     if isinstance(value, bool):  # Python's True is an int
         return hint is bool

@@ -101,9 +101,11 @@ def compare(
             f"the image is {size[1]} x {size[0]}: make them the same size"
         )
     fill = fills.resolved(fill, detector.provenance.domain)
-    masks = [_foreground(one, size, foreground) for one in targets]
+    masks = [_foreground(target, size, foreground) for target in targets]
     scores = _scores(detector, placed, targets, masks, fill)
-    columns = [(name, explain(one, detector, placed, targets)) for name, one in variants.items()]
+    columns = [
+        (name, explain(method, detector, placed, targets)) for name, method in variants.items()
+    ]
     rows = tuple(
         tuple(
             Panel(name, maps[row], {**scores[row], **_shares(maps[row].heatmap, masks[row])})

@@ -90,7 +90,7 @@ def inspect(
         targets=tuple(targets),
         explanations=tuple(explanations),
         evidence=tuple(evidence),
-        verdicts=tuple(judge(one, policy) for one in evidence),
+        verdicts=tuple(judge(numbers, policy) for numbers in evidence),
         provenance=detector.provenance,
     )
 

@@ -115,7 +115,7 @@ class Survival:
         self.forward_passes += len(pixels)
         if self.scalar == "post_nms":
             found = self._detector.detect(pixels, self.frame, FAINT)
-            return torch.stack([kept(one, self._targets) for one in found])
+            return torch.stack([kept(detections, self._targets) for detections in found])
         raw = self._detector.raw(pixels)  # type: ignore[attr-defined]
         if self._whole is None:
             return survival(raw, self._targets, self.frame).cpu()

@@ -267,8 +267,8 @@ def _rivals(
     if len(whole) < 2:
         return dict.fromkeys(RIVALS, math.nan)
     rival, strongest, margin = _against(whole, label)
-    boxes_alone = [_against(one, label) for one in alone]
-    rival_box, strongest_box, margin_box = min(boxes_alone, key=lambda one: one[2])
+    boxes_alone = [_against(survivals, label) for survivals in alone]
+    rival_box, strongest_box, margin_box = min(boxes_alone, key=lambda lead: lead[2])
     return {
         "rival": strongest,
         "rival_label": float(rival),

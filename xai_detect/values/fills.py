@@ -206,7 +206,7 @@ class Hiding:
         """Copies of the image, each with the pixels of its own mask replaced."""
         if self._whole is not None:
             return torch.where(hidden[:, None], self._whole, self._image)
-        copies = [hide(self._image, one, self._fill) for one in hidden]
+        copies = [hide(self._image, mask, self._fill) for mask in hidden]
         return torch.stack(copies) if copies else self._image.new_zeros(0, *self._image.shape)
 
 

@@ -150,8 +150,8 @@ class Frame:
                 sums the gradients themselves.
         """
         if change is None:
-            return [self.pull_back(one.sum(dim=0)[None, None])[0, 0] for one in gradients]
-        return [(self.pull_back(one[None])[0] * change).sum(dim=0) for one in gradients]
+            return [self.pull_back(gradient.sum(dim=0)[None, None])[0, 0] for gradient in gradients]
+        return [(self.pull_back(gradient[None])[0] * change).sum(dim=0) for gradient in gradients]
 
     def map_to_content(self, heatmap: Float[Tensor, "h w"]) -> Float[Tensor, "a b"]:
         """A map over the image at the resolution that the network saw; its sum is kept."""

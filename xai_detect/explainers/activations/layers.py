@@ -153,7 +153,9 @@ class OpenLayers:
     def _patches(self) -> Patches | None:
         if not (self._auto and isinstance(self._detector, PatchDetector)):
             return None
-        return self._detector.patches([one[None] for one in self.activations], self._targets)
+        return self._detector.patches(
+            [activation[None] for activation in self.activations], self._targets
+        )
 
     def _local(self, scores: Float[Tensor, "k"], patches: Patches) -> Iterator[list[Slope]]:
         """One backward pass for all: a target's score depends on no window but its own."""
@@ -193,9 +195,12 @@ class OpenLayers:
         frame, size = self._frame, self._covered()
         height, width = frame.input_size
         total = torch.zeros(1, height, width)
-        for one in maps.values():
+        for heatmap in maps.values():
             stretched = functional.interpolate(
-                one[None, None].detach().float().cpu(), size, mode="bilinear", align_corners=False
+                heatmap[None, None].detach().float().cpu(),
+                size,
+                mode="bilinear",
+                align_corners=False,
             )
             total += stretched[0, :, :height, :width]
         return frame.map_to_image(total if self._auto else total / len(self._names))[0]

@@ -66,22 +66,27 @@ class Odam:
         else:
             scalar = self.scalar if self.part == "class" else self.part
             found = [
-                layers.to_image({one.layer: product(layers, one, one.values) for one in slopes})
+                layers.to_image(
+                    {slope.layer: product(layers, slope, slope.values) for slope in slopes}
+                )
                 for slopes in layers.slopes(scalar)
             ]
-        return [Attribution(one, layers.passes()) for one in found]
+        return [Attribution(heatmap, layers.passes()) for heatmap in found]
 
     def _combined(self, layers: OpenLayers, targets: Sequence[Target]) -> list[Tensor]:
         largest: list[Tensor | None] = [None] * len(targets)
         for scalar in (self.scalar, *SIDES):
             for row, slopes in enumerate(layers.slopes(scalar)):
-                maps = {one.layer: product(layers, one, one.values).clamp(min=0) for one in slopes}
+                maps = {
+                    slope.layer: product(layers, slope, slope.values).clamp(min=0)
+                    for slope in slopes
+                }
                 drawn = layers.to_image(maps)
                 peak = drawn.amax()
                 drawn = drawn / torch.where(peak > 0, peak, 1.0)
                 before = largest[row]
                 largest[row] = drawn if before is None else torch.maximum(before, drawn)
-        return [one for one in largest if one is not None]
+        return [heatmap for heatmap in largest if heatmap is not None]
 
     def brief(self) -> "Odam":
         """The method itself, which is as cheap as can be."""

@@ -126,14 +126,14 @@ class GuidedIG:
         attributed = (mean_gradient * change).flatten(1).sum(dim=1)
         return [
             Attribution(
-                one,
+                heatmap,
                 {
                     **completeness(float(first[row]), float(last[row]), float(attributed[row])),
                     "steps": float(self.steps),
                     **probe.passes(),
                 },
             )
-            for row, one in enumerate(maps)
+            for row, heatmap in enumerate(maps)
         ]
 
     def _walk(

@@ -61,7 +61,11 @@ def in_groups(
         name: sum(group[0].measured[name] for group in found)
         for name in ("forward_passes", "backward_passes")
     }
-    return [Attribution(one.heatmap, {**one.measured, **spent}) for group in found for one in group]
+    return [
+        Attribution(attribution.heatmap, {**attribution.measured, **spent})
+        for group in found
+        for attribution in group
+    ]
 
 
 def paths_of(targets: int) -> int:

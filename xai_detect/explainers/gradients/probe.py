@@ -73,7 +73,7 @@ class Probe:
         """Every target's gradient and score at its own point, several points in a batch."""
         parts = torch.split(torch.arange(len(points)), POINTS)
         found = [self._paired(points[rows], rows) for rows in parts]
-        return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
+        return torch.cat([part[0] for part in found]), torch.cat([part[1] for part in found])
 
     def _paired(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         self.forward_passes += len(rows)

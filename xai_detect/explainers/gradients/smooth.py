@@ -158,14 +158,16 @@ class ExpectedGradients:
         shared = {"references": float(len(used)), "references_digest": digest(used)}
         return [
             Attribution(
-                one,
+                heatmap,
                 {
-                    **completeness(float(first[row]), float(last[row]), float(one.double().sum())),
+                    **completeness(
+                        float(first[row]), float(last[row]), float(heatmap.double().sum())
+                    ),
                     **shared,
                     **probe.passes(),
                 },
             )
-            for row, one in enumerate(maps)
+            for row, heatmap in enumerate(maps)
         ]
 
     def brief(self) -> "ExpectedGradients":

@@ -107,7 +107,7 @@ class GridBank(NamedTuple):
         raster = Raster(self.bank.grid, self.size)
         for draw in self.bank.blocks(count):
             for start in range(0, len(draw.shown), batch):
-                yield raster.masks(Draw(*(one[start : start + batch] for one in draw)))
+                yield raster.masks(Draw(*(column[start : start + batch] for column in draw)))
 
 
 @dataclass(frozen=True, slots=True)

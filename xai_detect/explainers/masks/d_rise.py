@@ -167,7 +167,7 @@ class DRise:
             look = min(max(look, 2 * self._bank().unit), self.masks)
             for draw in self._bank().blocks(look, shown):
                 for start in range(0, len(draw.shown), survival.batch):
-                    part = Draw(*(one[start : start + survival.batch] for one in draw))
+                    part = Draw(*(column[start : start + survival.batch] for column in draw))
                     scores.append(survival.of_inputs(mixer.show(raster.masks(part))))
             shown, look = look, 2 * look
             yield torch.cat(scores)

@@ -223,9 +223,11 @@ class _Spread:
         scores = scores[: units * self._unit].view(shape)
         points = points[: units * self._unit].view(shape)
         self._units += units
-        products = [torch.einsum("um,ump->up", one, points) for one in scores.unbind(dim=2)]
-        self._first = self._first + torch.stack([one.sum(dim=0) for one in products])
-        self._second = self._second + torch.stack([one.square().sum(dim=0) for one in products])
+        products = [torch.einsum("um,ump->up", column, points) for column in scores.unbind(dim=2)]
+        self._first = self._first + torch.stack([product.sum(dim=0) for product in products])
+        self._second = self._second + torch.stack(
+            [product.square().sum(dim=0) for product in products]
+        )
 
     def standard_error(self) -> Float[Tensor, "k p"]:
         """NaN if there are fewer than two units."""
@@ -277,7 +279,7 @@ def _penalties(
     return scale * 10**at
 
 
-def _rank_correlation(one: Tensor, other: Tensor) -> float:
-    if one.min() == one.max() or other.min() == other.max():
+def _rank_correlation(heatmap: Tensor, other: Tensor) -> float:
+    if heatmap.min() == heatmap.max() or other.min() == other.max():
         return math.nan
-    return float(spearmanr(one.numpy(), other.numpy()).statistic)
+    return float(spearmanr(heatmap.numpy(), other.numpy()).statistic)

@@ -79,8 +79,8 @@ class Occlusion:
                 total[:, top:bottom, left:right] += drop[:, None, None]
                 covered[top:bottom, left:right] += 1
         return [
-            Attribution(one, {"windows": float(len(windows)), **survival.passes()})
-            for one in total / covered
+            Attribution(heatmap, {"windows": float(len(windows)), **survival.passes()})
+            for heatmap in total / covered
         ]
 
     def windows(self, size: Size) -> Int[Tensor, "n 4"]:

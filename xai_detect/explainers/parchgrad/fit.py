@@ -70,7 +70,7 @@ class _Tally:
         return Moments(total, mean, self.squares[rows].sum(axis=0) + between)
 
 
-def welch(one: Moments, rest: Moments) -> Float64[np.ndarray, "k"]:
+def welch(own: Moments, rest: Moments) -> Float64[np.ndarray, "k"]:
     """p-value of "the mean of ``one`` exceeds that of ``rest``", variances not taken as equal.
 
     Welch, "The generalization of 'Student's' problem when several different population variances
@@ -78,9 +78,9 @@ def welch(one: Moments, rest: Moments) -> Float64[np.ndarray, "k"]:
     fewer than two boxes on a side, or where neither varies and the means agree.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = one.deviation**2 / one.n, rest.deviation**2 / rest.n
-        t = (one.mean - rest.mean) / np.sqrt(a + b)
-        freedom = (a + b) ** 2 / (a**2 / (one.n - 1.0) + b**2 / (rest.n - 1.0))
+        a, b = own.deviation**2 / own.n, rest.deviation**2 / rest.n
+        t = (own.mean - rest.mean) / np.sqrt(a + b)
+        freedom = (a + b) ** 2 / (a**2 / (own.n - 1.0) + b**2 / (rest.n - 1.0))
     certain = np.where(t > 0, 0.0, 1.0)  # means differ and neither side varies
     p = np.where(np.isinf(t), certain, scipy.special.stdtr(freedom, -t))
     return np.where(np.isnan(p), 1.0, p)

@@ -147,8 +147,8 @@ class ParchGrad:
         with probe.partitioned():
             found = self._attribute(probe, placed, detector)
         return [
-            Attribution(one.heatmap, {**one.measured, **_record(choice)})
-            for one, choice in zip(found, choices, strict=True)
+            Attribution(attribution.heatmap, {**attribution.measured, **_record(choice)})
+            for attribution, choice in zip(found, choices, strict=True)
         ]
 
     def brief(self) -> "ParchGrad":

@@ -76,8 +76,8 @@ class Search:
         while self._candidates and self._phase():
             pass
         for rest in (self._candidates, self._aside):
-            for one in self._ranked(rest):
-                self._accept(one)
+            for region in self._ranked(rest):
+                self._accept(region)
         return self.order
 
     def _phase(self) -> bool:
@@ -86,11 +86,13 @@ class Search:
         best = max(gains.values())
         if best <= TIE:
             return False
-        weak = [one for one in self._candidates if gains[one] < self._constants.delete * best]
+        weak = [
+            region for region in self._candidates if gains[region] < self._constants.delete * best
+        ]
         self._aside += weak
-        self._candidates = [one for one in self._candidates if one not in weak]
+        self._candidates = [region for region in self._candidates if region not in weak]
         limit = self._constants.pool * best
-        pool = [one for one in _descending(gains) if gains[one] >= limit]
+        pool = [region for region in _descending(gains) if gains[region] >= limit]
         self._work_off(pool, self._places(), limit)
         return True
 
@@ -106,30 +108,32 @@ class Search:
         while window:
             gains = self._gains(window)
             enough = max(self._constants.accept * max(gains.values()), limit)
-            for one in _descending(gains):
-                if gains[one] < enough:
+            for region in _descending(gains):
+                if gains[region] < enough:
                     break
-                dropped = self._dropped([*accepted[-2:], gains[one]])
-                if dropped and gains[one] < self._constants.protection * accepted[-1]:
+                dropped = self._dropped([*accepted[-2:], gains[region]])
+                if dropped and gains[region] < self._constants.protection * accepted[-1]:
                     return
-                self._accept(one)
-                accepted.append(gains[one])
+                self._accept(region)
+                accepted.append(gains[region])
                 if dropped:
                     return
-            window = [one for one in window if one in self._candidates and gains[one] >= limit]
+            window = [
+                region for region in window if region in self._candidates and gains[region] >= limit
+            ]
             self._refill(window, queue, places, deferred)
             self._temperature *= self._constants.decay
 
     def _refill(self, window: list[int], queue: list[int], places: int, deferred: set[int]) -> None:
         """Let those who wait enter, best first; each may be sent to the end of the queue once."""
         while queue and len(window) < places:
-            one = queue.pop(0)
+            region = queue.pop(0)
             chance = float(torch.rand((), generator=self._generator))
-            if one not in deferred and chance < self._temperature:
-                deferred.add(one)
-                queue.append(one)
+            if region not in deferred and chance < self._temperature:
+                deferred.add(region)
+                queue.append(region)
             else:
-                window.append(one)
+                window.append(region)
 
     def _dropped(self, gains: Sequence[float]) -> bool:
         """Whether the last of three successive gains falls off faster than the one before."""
@@ -140,22 +144,22 @@ class Search:
 
     def _gains(self, regions: Sequence[int]) -> dict[int, float]:
         """What each region would add now."""
-        found = self._worth([self._chosen, *(self._chosen | 1 << one for one in regions)])
+        found = self._worth([self._chosen, *(self._chosen | 1 << region for region in regions)])
         return dict(zip(regions, (found[1:] - found[0]).tolist(), strict=True))
 
     def _ranked(self, regions: Sequence[int]) -> list[int]:
         return _descending(self._gains(regions)) if regions else []
 
-    def _accept(self, one: int) -> None:
-        self.order.append(one)
-        self._chosen |= 1 << one
-        self._candidates = [other for other in self._candidates if other != one]
+    def _accept(self, region: int) -> None:
+        self.order.append(region)
+        self._chosen |= 1 << region
+        self._candidates = [other for other in self._candidates if other != region]
 
 
 def _descending(gains: Mapping[int, float]) -> list[int]:
     """Regions by gain, the largest first; ties by number."""
     regions = sorted(gains)
-    places = best_first(torch.tensor([gains[one] for one in regions], dtype=torch.float64))
+    places = best_first(torch.tensor([gains[region] for region in regions], dtype=torch.float64))
     return [regions[place] for place in places]
 
 

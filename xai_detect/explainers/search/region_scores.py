@@ -69,12 +69,12 @@ class RegionScores:
 
     def __call__(self, shown: Sequence[int]) -> Float[Tensor, "n k"]:
         """Scores of every target with only these sets of regions shown."""
-        new = [one for one in dict.fromkeys(shown) if one not in self._known]
+        new = [regions for regions in dict.fromkeys(shown) if regions not in self._known]
         for start in range(0, len(new), self._survival.batch):
             some = new[start : start + self._survival.batch]
             scores = self._survival.of_contents(self.composed(some)).double()
             self._known.update(zip(some, scores, strict=True))
-        return torch.stack([self._known[one] for one in shown])
+        return torch.stack([self._known[regions] for regions in shown])
 
     def of(self, row: int) -> Scores:
         """The scores of one target."""
@@ -82,10 +82,10 @@ class RegionScores:
 
     def composed(self, shown: Sequence[int]) -> Float[Tensor, "n 3 a b"]:
         """Contents with only these sets of regions shown."""
-        hidden = ~torch.stack([_bits(one, self.count) for one in shown])
+        hidden = ~torch.stack([_bits(regions, self.count) for regions in shown])
         return self._hiding(hidden[:, self._labels])
 
 
-def _bits(one: int, count: int) -> Tensor:
-    packed = np.frombuffer(one.to_bytes(-(-count // 8), "little"), dtype=np.uint8)
+def _bits(regions: int, count: int) -> Tensor:
+    packed = np.frombuffer(regions.to_bytes(-(-count // 8), "little"), dtype=np.uint8)
     return torch.from_numpy(np.unpackbits(packed, count=count, bitorder="little").astype(bool))

@@ -86,7 +86,7 @@ def objective(scores: Scores, everything: int, mode: str) -> Scores:
     """
 
     def worth(sets: Sequence[int]) -> Tensor:
-        without = [everything & ~one for one in sets]
+        without = [everything & ~shown for shown in sets]
         if mode == "deletion":
             return 1 - scores(without)
         found = scores([*sets, *without])
@@ -99,7 +99,7 @@ def greedy(worth: Scores, count: int) -> list[int]:
     """Regions in the order in which each adds most to those before it."""
     chosen, order, left = 0, [], list(range(count))
     while left:
-        best = left.pop(first_best(worth([chosen | 1 << one for one in left])))
+        best = left.pop(first_best(worth([chosen | 1 << region for region in left])))
         chosen |= 1 << best
         order.append(best)
     return order
@@ -115,8 +115,8 @@ def region_values(worth: Scores, order: Sequence[int], mode: str) -> Float[Tenso
     change.
     """
     sets = [0]
-    for one in order:
-        sets.append(sets[-1] | 1 << one)
+    for region in order:
+        sets.append(sets[-1] | 1 << region)
     moved = worth(sets).diff().abs()
     left = torch.cat([moved.flip(0).cumsum(0).flip(0), moved.new_zeros(1)])
     values = torch.zeros_like(moved)

@@ -64,11 +64,11 @@ def rank_sets(
     ranked, chosen, left = Ranked(), 0, list(candidates)
     while left:
         size = min(together, len(left)) if len(ranked.order) < early else 1
-        for one in _best_set(scores, chosen, left, size, singles):
+        for patch in _best_set(scores, chosen, left, size, singles):
             ranked.before.append(float(scores([chosen])[0]))
-            ranked.order.append(one)
-            chosen |= 1 << one
-            left.remove(one)
+            ranked.order.append(patch)
+            chosen |= 1 << patch
+            left.remove(patch)
     return ranked
 
 
@@ -76,21 +76,22 @@ def _best_set(
     scores: Scores, chosen: int, left: Sequence[int], size: int, singles: int
 ) -> tuple[int, ...]:
     """The best set of a size, in the order whose scores on the way have the largest sum."""
-    alone = scores([chosen | 1 << one for one in left])
+    alone = scores([chosen | 1 << patch for patch in left])
     if size == 1:
         return (left[first_best(alone)],)
     strong = sorted(best_first(alone)[: max(singles, size)])
     sets = list(itertools.combinations([left[place] for place in strong], size))
-    best = sets[first_best(scores([chosen | _bits(one) for one in sets]))]
+    best = sets[first_best(scores([chosen | _bits(members) for members in sets]))]
     orders = list(itertools.permutations(best))
     sums = [
-        scores([chosen | _bits(one[:end]) for end in range(1, size + 1)]).sum() for one in orders
+        scores([chosen | _bits(order[:end]) for end in range(1, size + 1)]).sum()
+        for order in orders
     ]
     return orders[first_best(torch.stack(sums))]
 
 
 def _bits(regions: Sequence[int]) -> int:
-    return sum(1 << one for one in regions)
+    return sum(1 << region for region in regions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,9 @@ class VxCode:
             self._attribute(known[side], grids[side], survival, target, row)
             for row, (side, target) in enumerate(zip(sides, targets, strict=True))
         ]
-        return [Attribution(one, {**measured, **survival.passes()}) for one, measured in rows]
+        return [
+            Attribution(heatmap, {**measured, **survival.passes()}) for heatmap, measured in rows
+        ]
 
     def _attribute(
         self,

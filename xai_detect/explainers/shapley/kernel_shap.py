@@ -106,8 +106,8 @@ class KernelShap:
         maps = (values / sizes[:, None]).T[:, regions].float()
         passes = asked.survival.passes()
         return [
-            Attribution(one, _measured(scores[:2, row], values[:, row], half[:, row]) | passes)
-            for row, one in enumerate(maps)
+            Attribution(heatmap, _measured(scores[:2, row], values[:, row], half[:, row]) | passes)
+            for row, heatmap in enumerate(maps)
         ]
 
     def brief(self) -> "KernelShap":

@@ -117,7 +117,7 @@ class XRAI:
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """Those of the methods beneath."""
         passes = [method.expected_passes(targets) for method in self._beneath()]
-        return sum(one[0] for one in passes), sum(one[1] for one in passes)
+        return sum(passes_[0] for passes_ in passes), sum(passes_[1] for passes_ in passes)
 
     def _beneath(self) -> list[PlacedMethod[WhiteBoxDetector]]:
         """The method beneath, once per baseline."""
@@ -131,20 +131,20 @@ class XRAI:
         else:
             baselines = EXTREMES if self.baseline == "extremes" else (self.baseline,)
             every = [{**settings, "baseline": baseline} for baseline in baselines]
-        methods = [kind(**one) for one in every]
+        methods = [kind(**settings_) for settings_ in every]
         return [method.brief() if self.coarse else method for method in methods]
 
     def _pooled(self, maps: list[Attribution], regions: Regions) -> Attribution:
-        heatmap = torch.stack([one.heatmap.double() for one in maps]).mean(dim=0)
+        heatmap = torch.stack([found.heatmap.double() for found in maps]).mean(dim=0)
         pooled = regions.pool(heatmap.numpy(), self.fewest)
         measured = {
             "segments": float(regions.count),
             "regions": float(pooled.regions),
-            "forward_passes": sum(one.measured["forward_passes"] for one in maps),
-            "backward_passes": sum(one.measured["backward_passes"] for one in maps),
+            "forward_passes": sum(found.measured["forward_passes"] for found in maps),
+            "backward_passes": sum(found.measured["backward_passes"] for found in maps),
         }
-        if all("baseline_score" in one.measured for one in maps):
-            first = sum(one.measured["baseline_score"] for one in maps) / len(maps)
+        if all("baseline_score" in found.measured for found in maps):
+            first = sum(found.measured["baseline_score"] for found in maps) / len(maps)
             scores = completeness(first, maps[0].measured["score"], float(heatmap.sum()))
             measured = {**scores, **measured}
         return Attribution(torch.from_numpy(pooled.heatmap).float(), measured)
