@@ -25,11 +25,11 @@ from pathlib import Path
 import torch
 
 from xai_detect.data.classes import select
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.trust.evidence import weigh
 from xai_detect.values.detections import Detections, Target
@@ -47,7 +47,7 @@ def bare(
     """The network alone: forward passes, as many of them with a backward pass as asked for."""
     frame = detector.frame((image.shape[1], image.shape[2]))
     pixels = frame.to_input(image[None])
-    with undisturbed(detector.module):
+    with lent(detector.module):
         for number in range(forwards):
             if number < backwards:
                 point = pixels.clone().requires_grad_()

@@ -24,11 +24,11 @@ import torch
 from scipy.stats import spearmanr
 
 from xai_detect.detectors.engine import ENGINES
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection.image import detect
 from xai_detect.trust.maps import smooth
 from xai_detect.values.images import load_image
@@ -84,7 +84,7 @@ def speed(detectors: dict[str, Any], image: torch.Tensor, device: str, repeats: 
     found: dict[str, dict[str, list[float]]] = {name: {} for name in works}
     for number in range(repeats + 1):
         for name, kinds in works.items():
-            with undisturbed(detectors[name].module):
+            with lent(detectors[name].module):
                 for kind, work in kinds.items():
                     spent = seconds(work, device)
                     if number:  # the first is for warming up

@@ -18,6 +18,7 @@ import torch
 from benchmarks.speed_peers import PEERS
 from benchmarks.speed_report import Comparison, Seconds, Work, compared, in_turns, tell
 from benchmarks.speed_scene import Plan, Scene
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.activations.layers import OpenLayers
@@ -26,7 +27,7 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.protocol import Method, undisturbed
+from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import detect
 from xai_detect.values.images import load_image
 
@@ -112,7 +113,7 @@ def bare(given: Scene, batches: Sequence[int], backwards: int) -> Work:
 
     def run() -> None:
         left = backwards
-        with undisturbed(given.detector.module):
+        with lent(given.detector.module):
             for batch in batches:
                 point = pixels.expand(batch, -1, -1, -1).contiguous()
                 if left > 0:

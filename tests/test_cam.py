@@ -509,7 +509,7 @@ def tv(name):
 
     network = getattr(detection, name)(weights=None, weights_backbone=None, num_classes=4)
     provenance = Provenance(name, "torchvision", "", "photo", "any")
-    return TorchvisionDetector(network, ("cat", "dog", "hen"), provenance)
+    return TorchvisionDetector(network.eval(), ("cat", "dog", "hen"), provenance)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import nn
 
 import xai_detect as xd
 from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
-from xai_detect.detectors.classifier.load import _state, is_classifier
+from xai_detect.detectors.classifier.files import is_classifier, read_weights
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.errors import InputError, TargetError, WeightsError
@@ -378,4 +378,4 @@ def test_names_in_old_densenet_files_are_those_of_today(tmp_path):
     }
     torch.save(old, tmp_path / "old.pth")
     assert any("denselayer1.norm.1.weight" in key for key in old)
-    assert set(_state(tmp_path / "old.pth")) == set(classifier.module.network.state_dict())
+    assert set(read_weights(tmp_path / "old.pth")) == set(classifier.module.network.state_dict())

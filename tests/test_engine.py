@@ -13,10 +13,10 @@ from torch.overrides import TorchFunctionMode
 import xai_detect as xd
 from xai_detect.commands import prepare
 from xai_detect.detectors.engine import ENGINES, Engine
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.trust.maps import smooth
 from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.xray.scenes.planted import render
@@ -108,10 +108,10 @@ def test_answers_in_bfloat16_are_float32_and_have_gradients(planted, scan):
     frame = detector.frame(scan.shape[1:])
     target = xd.detect(detector, scan).target(0)
     point = frame.to_input(scan[None]).requires_grad_()
-    with undisturbed(detector.module):
+    with lent(detector.module):
         found = detector.candidate(point, [target], frame)
     assert found.log_odds.dtype == found.boxes.dtype == torch.float32
-    with undisturbed(planted["eager"].module):
+    with lent(planted["eager"].module):
         exact = planted["eager"].candidate(point, [target], frame)
     assert torch.equal(found.log_odds, exact.log_odds), "what gradients are taken of was rounded"
     (gradient,) = torch.autograd.grad(found.log_odds[0, 0, target.label], point)
@@ -170,7 +170,7 @@ def test_compiled_equals_eager(monkeypatch):
     for count in (1, 2):
         pixels = noise(count, 3, 96, 96)
         points = [pixels.clone().requires_grad_() for _ in range(2)]
-        with undisturbed(network):
+        with lent(network):
             answers = [engine(points[0], exact=True), network(points[1])]
             torch.testing.assert_close(*answers, rtol=0, atol=1e-4)
             slopes = [

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 from toy import GAIN, ToyDetector, scene
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import PatchDetector
 from xai_detect.detectors.weights.checkpoint import quiet
@@ -17,7 +18,6 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.activations.layers import OpenLayers
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS, build_method
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Provenance
 from xai_detect.values.images import load_image
@@ -261,7 +261,7 @@ def border_cells(layers):
 def test_all_boxes_at_once_are_the_loop(shared, coco_images, name):
     detector, image = load_detector(shared / "weights" / f"{name}.pt"), load_image(coco_images[3])
     assert isinstance(detector, PatchDetector)
-    with undisturbed(detector.module):
+    with lent(detector.module):
         targets = list(detect(detector, image, 0.1))[:4]
         border = border_cells(OpenLayers(detector, image, targets))
         targets += [replace(targets[0], candidate=cell) for cell in border]

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -17,6 +18,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import xai_detect as xd
+from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.weights import checkpoint as weights
 from xai_detect.detectors.weights import download, manifest, pickles
@@ -118,6 +121,7 @@ ATTACKS = {
 
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("container", ["zip", "legacy", "pickle"])
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_that_wants_to_run_code_is_refused_and_named(tmp_path, attack, container):
     mark, path = tmp_path / "ran", tmp_path / "evil.pt"
     make, name = ATTACKS[attack]
@@ -254,6 +258,47 @@ def test_loading_is_silent_and_leaves_the_process_as_it_was(checkpoint, capfd):
     assert torch.equal(torch.get_rng_state(), state)
     assert logging.root.manager.disable == level
     assert dict(os.environ) == variables
+
+
+def test_other_threads_keep_their_log_lines_and_their_variables(caplog):
+    heard = logging.getLogger("somebody.else")
+
+    def speak():
+        heard.warning("from another thread")
+        logging.getLogger("ultralytics").warning("so is this")
+
+    variables = dict(os.environ)
+    ours = logging.getLogger("ultralytics")
+    ours.addHandler(caplog.handler)
+    try:
+        with weights.quiet():
+            assert dict(os.environ) == variables
+            assert logging.root.manager.disable == 0
+            ours.warning("from the library, here")
+            other = threading.Thread(target=speak)
+            other.start()
+            other.join(10)
+    finally:
+        ours.removeHandler(caplog.handler)
+    assert "from another thread" in caplog.text
+    assert "so is this" in caplog.text
+    assert "from the library, here" not in caplog.text
+
+
+def test_building_draws_from_a_generator_of_its_own(shipped):
+    """The global one would be felt by other threads even if it is put back at the end."""
+    listed(shipped)
+    state, changed = torch.get_rng_state(), []
+    hook = nn.modules.module.register_module_module_registration_hook(
+        lambda *_: changed.append(not torch.equal(torch.get_rng_state(), state))
+    )
+    try:
+        load_detector("a/net")
+        xd.build_classifier("squeezenet1_1", ("a", "b"), input_size=32)
+    finally:
+        hook.remove()
+    assert len(changed) > 20
+    assert not any(changed)
 
 
 def test_importing_the_library_leaves_pillow_alone(checkpoint):
@@ -436,6 +481,39 @@ def test_a_published_name_is_found_in_the_cache(offline, checkpoint):
     assert load_detector("yolov8n").class_names == NAMES
 
 
+def test_a_published_file_is_trusted_as_it_was_at_its_first_use(offline, checkpoint):
+    folder = offline / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    file = folder / "yolov8n.pt"
+    file.write_bytes(checkpoint.read_bytes())
+    sha256 = load_detector("yolov8n").provenance.sha256
+    assert (folder / "yolov8n.pt.sha256").read_text().strip() == sha256
+    assert load_detector("yolov8n").provenance.sha256 == sha256
+    torch.save({"model": network(), "train_args": {}}, file)
+    with pytest.raises(
+        WeightsError, match=r"had [0-9a-f]{12}\.\.\. when it was first used: delete"
+    ):
+        load_detector("yolov8n")
+    (folder / "yolov8n.pt.sha256").unlink()
+    assert load_detector("yolov8n").provenance.sha256 != sha256
+
+
+@pytest.mark.parametrize("name", ["yolov8n", "yolov8n.pt"])
+def test_a_file_that_lies_about_is_named_where_it_wins_over_the_cache(
+    offline, checkpoint, caplog, name
+):
+    folder = offline / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "yolov8n.pt").write_bytes(checkpoint.read_bytes())
+    load_detector(name)
+    assert not caplog.records
+    (offline / "yolov8n.pt").write_bytes(checkpoint.read_bytes())
+    load_detector(name)
+    assert [one.getMessage() for one in caplog.records] == [
+        f"{offline / 'yolov8n.pt'} is used, not published weights from the cache"
+    ]
+
+
 def test_a_download_arrives_whole_or_not_at_all(offline, monkeypatch, checkpoint):
     monkeypatch.setattr(download, "_await_answer", lambda _url: None)
 
@@ -474,12 +552,37 @@ def test_a_wrong_name_gets_a_hint(offline, shipped, name, words):
         load_detector(name)
 
 
-@pytest.mark.parametrize("device", ["tpu?", "cuda:99", "0"])
+@pytest.mark.parametrize(
+    "device", ["tpu?", "cuda:99", "99", 99, "xpu:99", "meta", torch.device("cuda", 99)]
+)
 def test_a_device_that_is_not_there_is_one_sentence(checkpoint, device):
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
     with pytest.raises(InputError, match="device"):
         load_detector(checkpoint, device=device)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
+def test_a_device_may_be_given_as_such(checkpoint, device):
+    assert load_detector(checkpoint, device=device).device == torch.device("cpu")
+    assert chosen_device(device) == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "apple", "expected"),
+    [(0, False, "cpu"), (0, True, "mps"), (2, True, "cuda"), (1, False, "cuda")],
+)
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, gpus, apple, expected):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: apple)
+    assert chosen_device("auto") == chosen_device() == torch.device(expected)
+    for number in range(gpus):
+        assert chosen_device(number) == chosen_device(str(number)) == torch.device("cuda", number)
+    with pytest.raises(InputError, match=f"no usable cuda device {gpus}; use --device cpu or auto"):
+        chosen_device(gpus)
+
+
+def test_the_detector_says_which_device_was_chosen(checkpoint):
+    assert load_detector(checkpoint).device.type == chosen_device("auto").type
 
 
 MODEL = "fasterrcnn_mobilenet_v3_large_320_fpn"

@@ -1,10 +1,8 @@
 from .data.read import read_dataset
-from .detectors.classifier.load import (
-    build_classifier,
-    load_classifier,
-    save_classifier,
-)
+from .detectors.classifier.files import save_classifier
+from .detectors.classifier.load import build_classifier, load_classifier
 from .detectors.load import load_detector
+from .detectors.match import match_candidates
 from .detectors.place import place
 from .errors import XaiDetectError
 from .evaluation.evaluate import evaluate
@@ -54,6 +52,7 @@ __all__ = [
     "load_detector",
     "load_image",
     "load_run",
+    "match_candidates",
     "place",
     "read_dataset",
     "read_policy",

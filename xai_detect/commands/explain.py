@@ -11,7 +11,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from xai_detect.commands import options, prepare, text
-from xai_detect.detectors.classifier.load import is_classifier, load_classifier
+from xai_detect.detectors.classifier.files import is_classifier
+from xai_detect.detectors.classifier.load import load_classifier
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import build_method

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-from xai_detect.detectors.weights.checkpoint import quiet
+from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.errors import MissingExtraError, XaiDetectError
 
 TESTED = {

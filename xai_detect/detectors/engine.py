@@ -72,7 +72,7 @@ class Engine:
             network: Where methods hook layers.
             call: What is run: the network, or a part of its work around the same layers. Answers
                 with a tensor, or a tuple of tensors.
-            device: Where it runs.
+            device: Where the network lies.
 
         Raises:
             InputError: If there is no such engine, or no compiler for it.
@@ -80,7 +80,6 @@ class Engine:
         self.name = checked_engine(name)
         self._network = network
         self._half = name.endswith("bf16")
-        self._device = device
         self._run: Any = call
         self._compiled = name.startswith("compiled")
         if self._compiled:
@@ -101,7 +100,7 @@ class Engine:
         if self._compiled:  # one graph per size, which is faster than one for all
             for side in (1, 2, 3):
                 torch._dynamo.mark_static(pixels, side)  # noqa: SLF001 - its documented name
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half and not exact):
+        with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._half and not exact):
             found = self._answer(pixels)
         return found.float() if isinstance(found, Tensor) else tuple(one.float() for one in found)
 

@@ -2,16 +2,19 @@
 
 import difflib
 import inspect
+import logging
 import re
 from pathlib import Path
 
 import torch
 
-from xai_detect.detectors.device import chosen_device
+from xai_detect.detectors.device import AUTO, Device, chosen_device
 from xai_detect.detectors.engine import checked_engine, only_eager
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.detectors.weights import download, manifest
-from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint, quiet
+from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint
+from xai_detect.detectors.weights.quiet import quiet
+from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.detections import Provenance
 from xai_detect.values.fills import DOMAINS
@@ -22,15 +25,15 @@ DETECTORS = re.compile(
 )
 """Which of ultralytics' published weights are detectors."""
 
-GREY = 114
-"""Letterbox padding that ultralytics trains with, 0 to 255."""
+_notes = logging.getLogger(__name__)
 
 
+@torch.inference_mode(False)
 def load_detector(
     name: str | Path,
     *,
     domain: str | None = None,
-    device: str = "cpu",
+    device: Device = AUTO,
     imgsz: int | None = None,
     iou: float = 0.7,
     engine: str = "eager",
@@ -39,13 +42,15 @@ def load_detector(
 
     A name is looked up in this order: a file; ``weights/manifest.toml``; ``torchvision/<model>``;
     ultralytics' published weights, in the working folder, in ultralytics' own folder and in
-    torch's cache, and then downloaded. What comes of an ``.onnx`` file is a black box.
+    torch's cache, and then downloaded; a file outside the cache is named in a log line, and one in
+    it must be what it was when it was first used. What comes of an ``.onnx`` file is a black box.
 
     Args:
         name: A path (``.pt``, ``.safetensors``, ``.onnx``), a name in the manifest such as
             ``screening``, ``torchvision/<model>``, or an ultralytics name such as ``yolo11n``.
         domain: ``photo`` or ``xray``; None takes the manifest's, else ``photo``.
-        device: Where to run, in torch's words or as the number of a GPU.
+        device: Where to run: ``auto`` takes a GPU where there is one; else torch's words, a
+            device, or the number of a GPU. The detector's own ``device`` says what was chosen.
         imgsz: Longest side of the input in pixels; None takes the size it was trained with.
         iou: Boxes of one class that overlap more are suppressed; torchvision's networks keep the
             limit they were built with.
@@ -66,9 +71,11 @@ def load_detector(
         with quiet():
             from xai_detect.detectors.black_box.detector import load_onnx
 
-        return load_onnx(path, domain or "photo", where, imgsz, iou)
+        return load_onnx(path, domain or "photo", None if device == AUTO else where, imgsz, iou)
     if path.is_file():
         entry = _described(path)
+        if path.parent == Path() and path.suffix == ".pt" and DETECTORS.fullmatch(path.stem):
+            _tell(path)
     elif text in manifest.names(manifest.shipped()):
         entry = manifest.entry(manifest.shipped(), text)
     elif text.startswith("torchvision/"):
@@ -81,7 +88,7 @@ def load_detector(
         entry, path = None, _published(text)
     checkpoint = manifest.load_entry(entry) if entry else load_checkpoint(path)
     shown = entry.name if entry else path.name
-    fill = entry.letterbox if entry else GREY
+    fill = entry.letterbox / 255 if entry else GREY
     known = entry.domain if entry else "photo"
     return _ultralytics(checkpoint, shown, domain or known, fill, where, imgsz, iou, engine)
 
@@ -100,7 +107,7 @@ def _ultralytics(
     checkpoint: Checkpoint,
     name: str,
     domain: str,
-    fill: int,
+    fill: float,
     device: torch.device,
     imgsz: int | None,
     iou: float,
@@ -111,8 +118,8 @@ def _ultralytics(
     side = checkpoint.side if imgsz is None else imgsz
     provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, str(side))
     return UltralyticsDetector(
-        checkpoint.network, provenance, imgsz=side, fill=fill / 255, iou=iou, device=device,
-        engine=engine,
+        checkpoint.network.to(device), provenance, imgsz=side,
+        fill=fill, iou=iou, engine=engine,
     )  # fmt: skip
 
 
@@ -125,12 +132,22 @@ def _published(name: str) -> Path:
     file = name if name.endswith(".pt") else f"{name}.pt"
     if file not in known:
         raise WeightsError(_unknown(name, [one.removesuffix(".pt") for one in known]))
-    for folder in (Path(), Path(SETTINGS["weights_dir"]), download.cache()):
+    for folder in (Path(), Path(SETTINGS["weights_dir"])):
         if (folder / file).is_file():
+            _tell(folder / file)
             return folder / file
-    release = inspect.signature(attempt_download_asset).parameters["release"].default
-    address = f"https://github.com/ultralytics/assets/releases/download/{release}/{file}"
-    return download.fetch(address, download.cache() / file)
+    cached = download.cache() / file
+    if not cached.is_file():
+        release = inspect.signature(attempt_download_asset).parameters["release"].default
+        address = f"https://github.com/ultralytics/assets/releases/download/{release}/{file}"
+        download.fetch(address, cached)
+    download.checked_digest(cached)
+    return cached
+
+
+def _tell(path: Path) -> None:
+    """Say that a published name was answered with a file that lies about."""
+    _notes.warning("%s is used, not published weights from the cache", path.resolve())
 
 
 def _unknown(name: str, published: list[str]) -> str:

@@ -7,7 +7,7 @@ every mask method. A white box also answers ``candidate``: gradients, and all me
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from xai_detect.values.boxes import Size
@@ -26,6 +26,20 @@ class Raw(NamedTuple):
 
     boxes: Float[Tensor, "b a g 4"]
     probabilities: Float[Tensor, "b a c"]
+
+
+class Named(NamedTuple):
+    """Every prediction before threshold and suppression, with what a target calls it.
+
+    Attributes:
+        raw: The predictions.
+        candidates: ``Target.candidate`` of each row.
+        proposals: ``Target.proposal`` of each row, in input pixels; None where it is the box.
+    """
+
+    raw: Raw
+    candidates: Int[Tensor, "b a"]
+    proposals: Float[Tensor, "b a 4"] | None
 
 
 class Candidates(NamedTuple):
@@ -83,6 +97,14 @@ class RawDetector(Detector, Protocol):
 
 
 @runtime_checkable
+class NamedDetector(RawDetector, Protocol):
+    """A detector whose targets call raw predictions by more than the number of their row."""
+
+    def named(self, pixels: Float[Tensor, "b 3 i j"]) -> Named:
+        """What ``raw`` gives, and the name of every row."""
+
+
+@runtime_checkable
 class WhiteBoxDetector(RawDetector, Protocol):
     """A detector whose gradients can be asked for."""
 
@@ -106,7 +128,8 @@ class WhiteBoxDetector(RawDetector, Protocol):
         the scores are smooth and the graph is unbroken. One forward pass serves all targets.
 
         Raises:
-            TargetError: If a candidate or label does not exist in this network.
+            TargetError: If a candidate or label does not exist in this network, or a box from
+                elsewhere has no candidate.
         """
 
     def score(

@@ -4,13 +4,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.methods import METHODS, build_method
-from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of, undisturbed
+from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of
 from xai_detect.scores.scalars import check_differentiable, check_survival
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
@@ -44,9 +46,9 @@ def explain(
     if not targets:
         return []
     start = time.perf_counter()
-    placed = place(detector, image)
-    given: Any = placed if getattr(method, "takes_placed", False) else placed.image
-    with undisturbed(getattr(detector, "module", nn.Identity())):
+    with lent(getattr(detector, "module", nn.Identity())), torch.enable_grad():
+        placed = place(detector, image)
+        given: Any = placed if getattr(method, "takes_placed", False) else placed.image
         attributions = method(detector, given, targets)
     seconds = (time.perf_counter() - start) / len(targets)
     return [

@@ -1,13 +1,12 @@
-"""What a method is, what it returns, and how it borrows a network."""
+"""What a method is and what it returns."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, Union, runtime_checkable
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.values.detections import Target
@@ -104,27 +103,6 @@ class PlacedMethod(Protocol[D]):
 
 
 Method = Union[ImageMethod[D], PlacedMethod[D]]  # noqa: UP007 - takes a parameter, as Method[Any]
-
-
-@contextmanager
-def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Lend a module in evaluation mode with its parameters kept out of the graph.
-
-    Training modes, ``requires_grad`` flags and gradients are put back on the way out, also after
-    an exception.
-    """
-    modes = [(part, part.training) for part in module.modules()]
-    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
-    try:
-        module.eval()
-        for parameter, _ in flags:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
 
 
 def settings_of(method: Method[Any]) -> dict[str, Any]:

@@ -4,11 +4,10 @@ pycocotools does the scoring and is fed from this package's own records, never f
 that every data set takes the same path.
 """
 
-import contextlib
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -48,8 +47,26 @@ class AveragePrecision:
     curves_50: Float[Tensor, "c 101"]
 
 
+def _silent(method: Any) -> Any:
+    """A method of pycocotools without its prints; the standard output of all threads stays."""
+    scope = {**method.__globals__, "print": lambda *_words, **_settings: None}
+    return FunctionType(
+        method.__code__, scope, method.__name__, method.__defaults__, method.__closure__
+    )
+
+
+class _Store(COCO):  # type: ignore[misc]
+    """COCO without prints."""
+
+    createIndex = _silent(COCO.createIndex)  # noqa: N815 - its own name
+
+
 class _Evaluator(COCOeval):  # type: ignore[misc]
     """COCOeval that also knows difficult objects; the original lets only crowds be ignored."""
+
+    evaluate = _silent(COCOeval.evaluate)
+    accumulate = _silent(COCOeval.accumulate)
+    summarize = _silent(COCOeval.summarize)
 
     def _prepare(self) -> None:
         super()._prepare()
@@ -79,15 +96,14 @@ def average_precision(
         for image, (detections, _) in enumerate(images, start=1)
         for row in _detection_rows(image, detections)
     ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = _Evaluator(
-            _index(truths, len(images), class_count),
-            _index(found, len(images), class_count),
-            "bbox",
-        )
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
+    evaluator = _Evaluator(
+        _index(truths, len(images), class_count),
+        _index(found, len(images), class_count),
+        "bbox",
+    )
+    evaluator.evaluate()
+    evaluator.accumulate()
+    evaluator.summarize()
     figures = {name: _or_nan(value) for name, value in zip(FIGURES, evaluator.stats, strict=True)}
     precision = evaluator.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, class)
     precision = np.where(precision < 0, np.nan, precision)
@@ -136,7 +152,7 @@ def _row(image: int, box: Sequence[float], label: int) -> dict[str, Any]:
 
 
 def _index(rows: list[dict[str, Any]], image_count: int, class_count: int) -> COCO:
-    store = COCO()
+    store = _Store()
     store.dataset = {
         "images": [{"id": image + 1} for image in range(image_count)],
         "categories": [{"id": label + 1} for label in range(class_count)],

@@ -12,12 +12,9 @@ from torch import Tensor
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.output.folder.records import Record, verdict_to_json
 from xai_detect.values.boxes import Size
-from xai_detect.values.detections import Detections
+from xai_detect.values.detections import UNKNOWN, Detections
 from xai_detect.values.findings import Inspection
 from xai_detect.values.json import as_box, as_mapping, as_number, numbers_to_json, read_json
-
-UNKNOWN = -1
-"""The candidate of a detection whose raw prediction is not known."""
 
 
 def to_supervision(found: Inspection | Detections) -> Any:

@@ -15,6 +15,9 @@ from torch import Tensor
 from xai_detect.errors import InputError, TargetError, near
 from xai_detect.values.boxes import Box, Size
 
+UNKNOWN = -1
+"""The candidate of a box that was not matched to a raw prediction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
@@ -44,7 +47,7 @@ class Target:
         label: Index into ``class_names``; need not be the class that was reported.
         score: Confidence the detector reported for this class, in [0, 1]; NaN if it reported
             another class.
-        candidate: The raw prediction (anchor, query or proposal) that gave the box.
+        candidate: The raw prediction (anchor, query or proposal) that gave the box, or ``UNKNOWN``.
         class_names: The detector's classes, in label order.
         proposal: The region a two-stage detector pooled; elsewhere the box itself.
     """
@@ -93,7 +96,8 @@ class Detections:
         scores: Confidence in [0, 1], never increasing.
         labels: Index into ``class_names``.
         candidates: Which raw prediction (anchor, query or proposal) each row came from, so that
-            a white-box method can differentiate exactly that prediction.
+            a white-box method can differentiate exactly that prediction; ``UNKNOWN`` for boxes
+            from elsewhere.
         proposals: The region a two-stage detector pooled for the row; elsewhere the box.
         image_size: ``(height, width)`` of the original image, in pixels.
         class_names: The detector's classes, in label order.

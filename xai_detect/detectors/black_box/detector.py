@@ -18,7 +18,7 @@ from ultralytics.utils.ops import xywh2xyxy
 from xai_detect.detectors.black_box.file import About, open_network
 from xai_detect.detectors.black_box.network import Network
 from xai_detect.detectors.protocol import Detector, Raw
-from xai_detect.detectors.yolo.detector import GREY, MOST_DETECTIONS
+from xai_detect.detectors.yolo.conventions import GREY, MOST_DETECTIONS
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance
@@ -181,14 +181,14 @@ def _detections(
 
 
 def load_onnx(
-    path: Path, domain: str, device: torch.device, imgsz: int | None = None, iou: float = 0.7
+    path: Path, domain: str, device: torch.device | None, imgsz: int | None = None, iou: float = 0.7
 ) -> Detector:
     """A detector from a file: with ``raw`` where its predictions can be seen, else sealed.
 
     Args:
         path: The ``.onnx`` file.
         domain: ``photo`` or ``xray``.
-        device: Where to run.
+        device: Where to run; None takes a GPU if both torch and onnxruntime can use it.
         imgsz: Longest side of the input in pixels, where the file leaves it open.
         iou: Boxes of one class that overlap more are suppressed; not where that happens inside.
 

@@ -40,12 +40,13 @@ class About(NamedTuple):
     side: int
 
 
-def open_network(path: Path, device: torch.device) -> tuple[Network, About, str]:
+def open_network(path: Path, device: torch.device | None) -> tuple[Network, About, str]:
     """Read, check and open a file.
 
     Args:
         path: The file.
-        device: Where to run: the CPU, or a GPU if onnxruntime was built for one.
+        device: Where to run: the CPU, or a GPU if onnxruntime was built for one; None takes what
+            can be had.
 
     Returns:
         The network, what the file says of itself, and the sha256 of the file together with the
@@ -88,9 +89,12 @@ def open_network(path: Path, device: torch.device) -> tuple[Network, About, str]
     return Network(session, path.name), _about(model, path), _digest([path, *beside])
 
 
-def _provider(device: torch.device) -> Any:
+def _provider(device: torch.device | None) -> Any:
     from onnxruntime import get_available_providers
 
+    if device is None:
+        able = torch.cuda.is_available() and "CUDAExecutionProvider" in get_available_providers()
+        device = torch.device("cuda" if able else "cpu")
     if device.type == "cpu":
         return "CPUExecutionProvider"
     if device.type == "cuda" and "CUDAExecutionProvider" in get_available_providers():

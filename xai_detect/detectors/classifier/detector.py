@@ -14,8 +14,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from xai_detect.detectors.asked import check_targets
 from xai_detect.detectors.engine import Engine
+from xai_detect.detectors.lending import (
+    contiguous_gradients,
+    device_of,
+    handed_over,
+    lent,
+)
 from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.detectors.softmax import softmax_log_odds
 from xai_detect.errors import InputError, TargetError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target
@@ -94,11 +102,10 @@ class ClassifierNetwork(nn.Module):
 
     def __init__(self, network: nn.Module, mean: Colour, std: Colour) -> None:
         super().__init__()
-        self.normalise = Normalise(mean, std)
+        with torch.inference_mode(False):
+            self.normalise = Normalise(mean, std).to(device_of(network))
         self.network = network
-        for part in network.modules():
-            if hasattr(part, "inplace"):
-                part.__dict__["inplace"] = False  # activations are read again by some methods
+        self.training = self.normalise.training = network.training
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The logits; some libraries return probabilities beside them."""
@@ -121,30 +128,31 @@ class ImageClassifier:
         layout: ClassifierLayout,
         provenance: Provenance,
         *,
-        device: torch.device | str = "cpu",
         engine: str = "eager",
     ) -> None:
-        """Wrap a network in evaluation mode.
+        """Wrap a network; it runs where it lies, in evaluation mode, and is left as it is.
 
         Args:
             network: From normalised pixels to logits ``(b, c)``, or to a tuple that ends in them.
             layout: Its classes, input size and colours.
             provenance: Where the weights come from.
-            device: Where to run.
             engine: How to run: one of ``ENGINES``.
 
         Raises:
             InputError: If the network does not answer one logit per class, or the engine cannot be
                 used.
         """
-        self.device = torch.device(device)
         self.module: nn.Module = ClassifierNetwork(network, layout.mean, layout.std)
-        self.module.to(self.device).eval()
         self._engine = Engine(engine, self.module, self.module, self.device)
         self.layout = layout
         self.provenance = provenance
         self.class_names: tuple[str, ...] = layout.classes
         self.feature_layers: tuple[str, ...] = self._last_stage()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return device_of(self.module)
 
     def _last_stage(self) -> tuple[str, ...]:
         """The last part of the network, in order of computation, that answers with a map."""
@@ -160,8 +168,8 @@ class ImageClassifier:
 
         hooks = [part.register_forward_hook(watch) for part in names]
         try:
-            with torch.no_grad():
-                logits = self.module(torch.zeros(1, 3, *self.layout.input_size).to(self.device))
+            with lent(self.module), torch.no_grad():
+                logits = self._logits(torch.zeros(1, 3, *self.layout.input_size))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -176,14 +184,14 @@ class ImageClassifier:
         """The image stretched over the input."""
         return Frame.stretch(image_size, self.layout.input_size)
 
-    @torch.no_grad()
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
     ) -> list[Detections]:
         """The classes above ``confidence``, best first; each box is the whole image."""
         if not 0 <= confidence <= 1:
             raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
-        answers = self._probabilities(self._logits(pixels)).cpu()
+        with lent(self.module), torch.no_grad():
+            answers = self._probabilities(self._logits(pixels)).cpu()
         return [self._select(one, frame, confidence) for one in answers]
 
     def _select(
@@ -203,10 +211,10 @@ class ImageClassifier:
             class_names=self.class_names,
         )
 
-    @torch.no_grad()
     def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
         """One prediction per image: every class's probability."""
-        probabilities = self._probabilities(self._logits(pixels))
+        with lent(self.module), torch.no_grad():
+            probabilities = self._probabilities(self._logits(pixels))
         return Raw(self._whole(pixels)[:, None, None], probabilities[:, None])
 
     def candidate(
@@ -214,18 +222,15 @@ class ImageClassifier:
     ) -> Candidates:
         """Log-odds of every class, differentiable in ``pixels``; the box never moves."""
         del frame  # the whole input is the whole image
+        check_targets(targets, len(self.class_names))
         for target in targets:
             if target.candidate != 0:
                 raise TargetError(
                     f"candidate {target.candidate} does not exist; a classifier has one, the image"
                 )
-            if not 0 <= target.label < len(self.class_names):
-                raise TargetError(
-                    f"class {target.label} does not exist; this network has "
-                    f"{len(self.class_names)} classes"
-                )
-        logits = self._logits(pixels, exact=True).to(pixels.device)
-        log_odds = logits if self.layout.multi_label else _against_the_rest(logits)
+        with lent(self.module):
+            logits = self._logits(pixels, exact=True).to(pixels.device)
+            log_odds = logits if self.layout.multi_label else softmax_log_odds(logits)
         # Tied to the graph, so that asking for a side's gradient gives 0 and no error.
         boxes = self._whole(pixels).to(logits) + 0 * logits[:, :1]
         count = len(targets)
@@ -241,12 +246,13 @@ class ImageClassifier:
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
 
     def _logits(self, pixels: Tensor, *, exact: bool = False) -> Float[Tensor, "b c"]:
-        pixels = pixels.to(self.device)
+        given = handed_over(pixels, self.module)
         if self._engine.plain(exact=exact):
-            logits: Tensor = self.module(pixels)
+            with contiguous_gradients(self.module):
+                logits: Tensor = self.module(given)
         else:
-            logits = self._engine(pixels, exact=exact)
-        return logits
+            logits = self._engine(given, exact=exact)
+        return logits.to(pixels.dtype)
 
     def _probabilities(self, logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
         return logits.sigmoid() if self.layout.multi_label else logits.softmax(dim=1)
@@ -255,11 +261,3 @@ class ImageClassifier:
         height, width = pixels.shape[2:]
         box = torch.tensor([0.0, 0.0, width, height], device=self.device)
         return box.expand(len(pixels), -1)
-
-
-def _against_the_rest(logits: Float[Tensor, "b c"]) -> Float[Tensor, "b c"]:
-    """``ln(p / (1 - p))`` of each softmax probability, exact also where it is close to 0 or 1."""
-    count = logits.shape[1]
-    others = logits[:, None].expand(-1, count, -1)
-    own = torch.eye(count, dtype=torch.bool, device=logits.device)
-    return logits - others.masked_fill(own, -torch.inf).logsumexp(dim=2)

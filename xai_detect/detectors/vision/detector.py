@@ -12,9 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from xai_detect.detectors.protocol import Candidates, Raw
+from xai_detect.detectors.asked import check_candidates, check_targets
+from xai_detect.detectors.lending import device_of, handed_over, lent
+from xai_detect.detectors.protocol import Candidates, Named, Raw
 from xai_detect.detectors.vision.heads import OpenNetwork, Parts
-from xai_detect.errors import ExplainError, InputError, TargetError, WeightsError
+from xai_detect.errors import ExplainError, InputError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target
 from xai_detect.values.frame import Frame
@@ -36,25 +38,27 @@ class TorchvisionDetector:
         network: nn.Module,
         class_names: Sequence[str],
         provenance: Provenance,
-        device: torch.device | str = "cpu",
     ) -> None:
-        """Wrap a network in evaluation mode.
+        """Wrap a network; it runs where it lies, in evaluation mode, and is left as it is.
 
         Args:
             network: A ``FasterRCNN``, ``RetinaNet``, ``FCOS`` or ``SSD``.
             class_names: Without the background. A sigmoid head may have no background column.
             provenance: Where the weights come from.
-            device: Where to run.
 
         Raises:
             WeightsError: If the network is of another kind.
         """
         self._open = OpenNetwork(network, provenance.name)
-        self.module: Any = network.to(device).eval()
+        self.module: Any = network
         self.class_names: tuple[str, ...] = tuple(class_names)
         self.provenance = provenance
-        self.device = torch.device(device)
         self.feature_layers: tuple[str, ...] = self._open.feature_layers()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        return device_of(self.module)
 
     def frame(self, image_size: Size) -> Frame:
         """The image as it is.
@@ -88,7 +92,6 @@ class TorchvisionDetector:
         )
         return (height, width)
 
-    @torch.no_grad()
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
     ) -> list[Detections]:
@@ -98,13 +101,15 @@ class TorchvisionDetector:
         """
         if not 0 <= confidence <= 1:
             raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
-        with self._open.watched((pixels.shape[2], pixels.shape[3])) as seen:
-            results = self.module(list(pixels.to(self.device)))
-        parts = seen()
-        return [
-            self._select(result, parts, item, frame, confidence)
-            for item, result in enumerate(results)
-        ]
+        size = (pixels.shape[2], pixels.shape[3])
+        with lent(self.module), torch.no_grad():
+            with self._open.watched(size) as seen:
+                results = self.module(list(handed_over(pixels, self.module)))
+            parts = seen()
+            return [
+                self._select(result, parts, item, frame, confidence)
+                for item, result in enumerate(results)
+            ]
 
     def _select(
         self, result: dict[str, Tensor], parts: Parts, item: int, frame: Frame, confidence: float
@@ -115,11 +120,11 @@ class TorchvisionDetector:
         rows = self._matched(boxes, scores, labels, parts, item)
         places = self._open.proposals(parts, item, rows) if self._open.two_stage else boxes
         return Detections(
-            boxes=frame.boxes_to_image(boxes).cpu(),
-            scores=scores.cpu(),
+            boxes=frame.boxes_to_image(boxes).cpu().float(),
+            scores=scores.cpu().float(),
             labels=labels.cpu(),
             candidates=rows.cpu(),
-            proposals=frame.boxes_to_image(places).cpu(),
+            proposals=frame.boxes_to_image(places).cpu().float(),
             image_size=frame.image_size,
             class_names=self.class_names,
         )
@@ -152,39 +157,53 @@ class TorchvisionDetector:
             rows[index] = near[apart.abs().amax(dim=1).argmin()]
         return rows
 
-    @torch.no_grad()
     def raw(self, pixels: Float[Tensor, "b 3 i j"]) -> Raw:
         """Every raw prediction; images with fewer proposals are filled up with probability 0."""
-        parts = self._open.run(pixels.to(self.device))
+        return self.named(pixels).raw
+
+    def named(self, pixels: Float[Tensor, "b 3 i j"]) -> Named:
+        """Every raw prediction with its number and, of a two-stage network, its proposal."""
+        with lent(self.module), torch.no_grad():
+            return self._named(pixels)
+
+    def _named(self, pixels: Tensor) -> Named:
+        parts = self._open.run(handed_over(pixels, self.module))
         first, items = self._background(parts), range(len(pixels))
         boxes = [self._open.boxes(parts, item, slice(None)) for item in items]
         if self._open.two_stage:
             boxes = [one[:, first:] for one in boxes]
         probabilities = [self._probabilities(parts, item) for item in items]
-        return Raw(
-            nn.utils.rnn.pad_sequence(boxes, batch_first=True),
-            nn.utils.rnn.pad_sequence(probabilities, batch_first=True),
-        )
+        places = [self._open.proposals(parts, item, slice(None)) for item in items]
+        raw = Raw(_stacked(boxes, pixels), _stacked(probabilities, pixels))
+        rows = torch.arange(raw.boxes.shape[1]).expand(len(pixels), -1)
+        return Named(raw, rows, _stacked(places, pixels) if self._open.two_stage else None)
 
     def candidate(
         self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
     ) -> Candidates:
         """Log-odds and box at the targets' anchors or proposals, differentiable in ``pixels``."""
+        check_targets(targets, len(self.class_names))
+        with lent(self.module):
+            return self._candidate(pixels, targets, frame)
+
+    def _candidate(self, pixels: Tensor, targets: Sequence[Target], frame: Frame) -> Candidates:
+        given = handed_over(pixels, self.module)
         labels = torch.tensor([target.label for target in targets], device=self.device)
         rows = torch.tensor([target.candidate for target in targets], device=self.device)
         places = None
         if self._open.two_stage:
             places = torch.tensor([target.proposal for target in targets]).view(-1, 4)
-            places = frame.boxes_to_input(places).to(self.device)
+            places = frame.boxes_to_input(places).to(given)
             rows = torch.arange(len(targets), device=self.device)
-        parts = self._open.run(pixels.to(self.device), places)
-        self._check(labels, len(self.class_names), "class")
-        self._check(rows, len(parts.anchors[0]), "candidate")
+        parts = self._open.run(given, places)
+        if places is None:
+            check_candidates(targets, len(parts.anchors[0]))
         first, items = self._background(parts), range(len(pixels))
         log_odds = [self._open.log_odds(parts, item, rows)[:, first:] for item in items]
         boxes = [self._boxes(parts, item, rows, labels) for item in items]
         return Candidates(
-            torch.stack(log_odds).to(pixels.device), torch.stack(boxes).to(pixels.device)
+            torch.stack(log_odds).to(pixels.device, pixels.dtype),
+            torch.stack(boxes).to(pixels.device, pixels.dtype),
         )
 
     def score(
@@ -194,13 +213,6 @@ class TorchvisionDetector:
         frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
 
-    def _check(self, wanted: Tensor, count: int, what: str) -> None:
-        for index in wanted.tolist():
-            if not 0 <= index < count:
-                raise TargetError(
-                    f"{what} {index} does not exist; at this input size the network has {count}"
-                )
-
     def _probabilities(self, parts: Parts, item: int) -> Tensor:
         return self._open.probabilities(parts, item)[:, self._background(parts) :]
 
@@ -209,3 +221,8 @@ class TorchvisionDetector:
         decoded = self._open.boxes(parts, item, rows)
         groups = labels + self._background(parts) if self._open.two_stage else labels * 0
         return decoded[torch.arange(len(rows), device=rows.device), groups]
+
+
+def _stacked(values: Sequence[Tensor], pixels: Tensor) -> Tensor:
+    """One row per image, short ones filled up with 0."""
+    return nn.utils.rnn.pad_sequence(list(values), batch_first=True).to(pixels.dtype)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xai_detect.detectors.softmax import softmax_log_odds
 from xai_detect.errors import MissingExtraError, WeightsError
 from xai_detect.values.boxes import Size
 
@@ -158,9 +159,7 @@ class OpenNetwork:
         """Log-odds of that confidence for some rows, without loss of digits near 0 and 1."""
         logits, quality = parts.logits[item][rows], parts.quality[item]
         if self._softmax:
-            itself = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
-            others = logits[:, None, :].masked_fill(itself, -torch.inf)
-            return logits - others.logsumexp(dim=2)
+            return softmax_log_odds(logits)
         if quality is None:
             return logits
         centre = quality[rows]
@@ -186,7 +185,7 @@ class OpenNetwork:
         groups = decoded.shape[1] if len(anchors) else 1
         return resize_boxes(flat, parts.inner, parts.size).view(len(anchors), groups, 4)
 
-    def proposals(self, parts: Parts, item: int, rows: Tensor) -> Tensor:
+    def proposals(self, parts: Parts, item: int, rows: Tensor | slice) -> Tensor:
         """Anchors or proposals ``(n, 4)`` in input pixels."""
         return resize_boxes(parts.anchors[item][rows], parts.inner, parts.size)
 

@@ -1,11 +1,8 @@
 """Torchvision's published detectors by name."""
 
 import difflib
-import os
 import pickle
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,30 +51,16 @@ def load_torchvision(
     provenance = Provenance(
         f"torchvision/{model}", "torchvision", sha256, domain, _sides(network.transform)
     )
-    return TorchvisionDetector(network, weights.meta["categories"][1:], provenance, device)
+    return TorchvisionDetector(network.to(device), weights.meta["categories"][1:], provenance)
 
 
 def _built(builder: Any, weights: Any, file: Path) -> Any:
+    """The network; it reads the file by itself, so that is first read as data alone."""
     try:
-        with _data_only():
-            return builder(weights=weights, progress=False)
+        torch.load(file, map_location="cpu", weights_only=True)
+        return builder(weights=weights, progress=False)
     except (RuntimeError, EOFError, LookupError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{file} is damaged; delete it and download it again") from error
-
-
-@contextmanager
-def _data_only() -> Iterator[None]:
-    """Make every ``torch.load`` inside refuse code."""
-    key = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(key)
-    os.environ[key] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[key]
-        else:
-            os.environ[key] = before
 
 
 def _resize(transform: Any, imgsz: int | None, model: str) -> None:

@@ -7,14 +7,11 @@ reads the rest.
 """
 
 import hashlib
-import logging
-import os
 import pickle
 import re
 import shutil
 import struct
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,10 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import Image
 from torch import nn
 
 from xai_detect.detectors.weights.pickles import inspect_pickles, refusal
+from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.errors import WeightsError
 
 BEFORE_ZIP = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
@@ -62,29 +59,6 @@ class Checkpoint(NamedTuple):
     network: nn.Module
     sha256: str
     side: int
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Import and call ultralytics without its log lines, warnings and network check.
-
-    Its import looks up two hosts to learn whether there is a network, which can take long where
-    there is none; loading a local file needs no answer. It also replaces ``PIL.Image.open``, which
-    is put back.
-    """
-    disabled, offline = logging.root.manager.disable, os.environ.get("YOLO_OFFLINE")
-    opener = Image.open
-    logging.disable(logging.CRITICAL)
-    os.environ.setdefault("YOLO_OFFLINE", "true")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.open = opener
-        logging.disable(disabled)
-        if offline is None:
-            os.environ.pop("YOLO_OFFLINE", None)
 
 
 def digest(path: Path) -> str:

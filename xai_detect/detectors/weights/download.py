@@ -8,12 +8,14 @@ import tempfile
 import threading
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from xai_detect.detectors.weights.checkpoint import digest
-from xai_detect.errors import WeightsError
+from xai_detect.errors import InputError, WeightsError
+from xai_detect.values.files import write_bytes
 
 PATIENCE = 2.0
 """Seconds to wait for a connection before the network counts as absent."""
@@ -70,10 +72,12 @@ def _await_answer(url: str) -> None:
 
 
 def checked_digest(file: Path) -> str:
-    """The digest of a downloaded file, which must begin as its published name says.
+    """The digest of a file in the cache: what its published name promises, or as at its first use.
+
+    A name without a promise is trusted once: the digest is kept beside the file.
 
     Raises:
-        WeightsError: If it does not.
+        WeightsError: If it is another.
     """
     sha256, promised = digest(file), re.search(r"-([0-9a-f]{8,})\.", file.name)
     if promised and not sha256.startswith(promised[1]):
@@ -81,4 +85,21 @@ def checked_digest(file: Path) -> str:
             f"{file} has sha256 {sha256[:12]}..., but its name promises {promised[1]}...: "
             "delete it and download it again"
         )
+    if not promised:
+        _compare(file, sha256)
     return sha256
+
+
+def _compare(file: Path, sha256: str) -> None:
+    kept = file.with_name(f"{file.name}.sha256")
+    try:
+        first = kept.read_text().strip()
+    except FileNotFoundError:
+        with suppress(InputError):  # a cache that cannot be written
+            write_bytes(kept, f"{sha256}\n".encode())
+        return
+    if first != sha256:
+        raise WeightsError(
+            f"{file} has sha256 {sha256[:12]}..., but had {first[:12]}... when it was first used: "
+            f"delete it to download it again, or delete {kept.name} if you replaced it yourself"
+        )

@@ -17,7 +17,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from xai_detect.detectors.weights.checkpoint import Checkpoint, digest, prepare, quiet
+from xai_detect.detectors.weights.checkpoint import Checkpoint, digest, prepare
+from xai_detect.detectors.weights.quiet import quiet
+from xai_detect.detectors.weights.seeded import Seeded
 from xai_detect.errors import WeightsError
 from xai_detect.values.fills import DOMAINS
 
@@ -196,7 +198,7 @@ def _build(found: Entry) -> nn.Module:
     layout = json.loads(json.dumps(dict(found.architecture)))
     _check_layout(layout, found.name, modules)
     try:
-        with quiet(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with quiet(), torch.no_grad(), Seeded(0):
             network: nn.Module = DetectionModel(layout, ch=3, nc=len(found.classes), verbose=False)
     except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
         raise WeightsError(

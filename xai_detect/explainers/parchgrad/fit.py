@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float, Float64, Integer, Shaped
 from torch import Tensor
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.parchgrad.layers import Layer, find_layers, strengths
 from xai_detect.explainers.parchgrad.statistics import Statistics, weights_digest
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.values import boxes as geometry
 
 MOST_VALUES = 5000
@@ -113,7 +113,7 @@ def fit(detector: WhiteBoxDetector, scans: Iterable[LabelledImage], *, seed: int
         InputError: If there is no box, a label or box does not fit, or no layer can be split.
     """
     calibration = _Calibration(detector, seed)
-    with undisturbed(detector.module):
+    with lent(detector.module):
         for image, boxes, labels in scans:
             calibration.see(image, boxes, labels)
     return calibration.result()

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.gradients.probe import Probe
-from xai_detect.explainers.parchgrad.layers import Layer, out_of_place
+from xai_detect.explainers.parchgrad.layers import Layer
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
 
@@ -98,7 +99,7 @@ class PartitionedProbe(Probe):
             for layer in self._choices[0]:
                 part = self._module.get_submodule(layer.name)
                 hooks.append(part.register_forward_hook(self._hook(layer)))
-            with out_of_place(self._module):
+            with lent(self._module):
                 yield
         finally:
             for hook in hooks:

@@ -1,7 +1,6 @@
 """Which convolutions ParchGrad looks at, and how strongly each channel answers to a box.
 
-Networks are borrowed: hooks are removed and in-place activations put back on the way out, also
-after an exception.
+Networks are borrowed: hooks are removed on the way out, also after an exception.
 """
 
 import math
@@ -13,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.protocol import undisturbed
 from xai_detect.values.boxes import Size
 
 ELEMENTWISE = (
@@ -62,7 +61,7 @@ def find_layers(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) ->
         for name, part in convolutions.items()
     ]
     try:
-        with undisturbed(detector.module):
+        with lent(detector.module):
             detector.raw(pixels)
     finally:
         for hook in hooks:
@@ -109,19 +108,6 @@ def _attention(module: nn.Module) -> tuple[str, ...]:
 
 
 @contextmanager
-def out_of_place(module: nn.Module) -> Iterator[None]:
-    """Turn in-place activations off, so that a layer's output stays what it was."""
-    switched = [part for part in module.modules() if getattr(part, "inplace", False) is True]
-    try:
-        for part in switched:
-            part.inplace = False  # type: ignore[assignment]
-        yield
-    finally:
-        for part in switched:
-            part.inplace = True  # type: ignore[assignment]
-
-
-@contextmanager
 def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -> Iterator[None]:
     """Read layers while the network runs once, each after the activation that follows it.
 
@@ -139,7 +125,7 @@ def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -
                 hooks.append(part.register_forward_hook(watch.elementwise))
             elif type(part).__name__ == "GeneralizedRCNNTransform":
                 hooks.append(part.register_forward_hook(watch.resized))
-        with out_of_place(module):
+        with lent(module):
             yield
     finally:
         for hook in hooks:

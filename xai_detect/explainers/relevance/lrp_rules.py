@@ -35,7 +35,7 @@ PRODUCTS = frozenset({
 })  # fmt: skip
 MATRICES = frozenset({"matmul", "__matmul__", "bmm"})
 AVERAGES = frozenset({"mean", "avg_pool2d", "adaptive_avg_pool2d"})
-CONSTANTS = frozenset({"softmax", "log_softmax", "logsumexp"})
+CONSTANTS = frozenset({"softmax", "log_softmax", "logsumexp", "log_sum_of_others"})
 
 
 def stabilised(values: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import FunctionType, MethodType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,8 +110,8 @@ class PartitionShap:
         self, shap: Any, score: Callable[[np.ndarray], np.ndarray], tree: np.ndarray
     ) -> np.ndarray:
         """What each node of the tree adds and its halves do not share out."""
-        with _lent_generator(self.seed), _without_numba_warnings():
-            explainer = shap.PartitionExplainer(score, _Masks(tree))
+        with _without_numba_warnings():
+            explainer = _seeded(shap.PartitionExplainer(score, _Masks(tree)), self.seed)
             told: dict[str, np.ndarray] = explainer.explain_row(
                 np.zeros(len(tree) + 1),
                 max_evals=self.evaluations,
@@ -262,12 +263,12 @@ def _without_numba_warnings() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _lent_generator(seed: int) -> Iterator[None]:
-    """The package breaks ties with numpy's global generator, which is put back as it was."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002
+def _seeded(explainer: Any, seed: int) -> Any:
+    """The explainer, breaking ties by a seed; the package's generator is that of all threads."""
+    numpy = SimpleNamespace(**{**vars(np), "random": np.random.RandomState(seed)})
+    for name in ("owen", "owen3"):
+        method = getattr(type(explainer), name)
+        scope = {**method.__globals__, "np": numpy}
+        own = FunctionType(method.__code__, scope, name, method.__defaults__, method.__closure__)
+        setattr(explainer, name, MethodType(own, explainer))
+    return explainer

@@ -1,0 +1,286 @@
+"""Networks are borrowed: given back as they came, by one thread at a time, in any torch mode."""
+
+import copy
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torchvision.models.detection import FCOS
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+
+import xai_detect as xd
+from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.lending import lent
+from xai_detect.detectors.vision.detector import TorchvisionDetector
+from xai_detect.detectors.weights.quiet import quiet
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
+from xai_detect.errors import InputError
+from xai_detect.values.detections import Provenance
+from xai_detect.xray.scenes.planted import render
+from xai_detect.xray.scenes.worlds import compose_apart
+
+with quiet():
+    from ultralytics.nn.tasks import DetectionModel
+
+NAMES = ("gun", "knife")
+HERE = Provenance("mine", "toy", "", "photo", "64")
+ROUNDS = 6
+
+
+class Levels(nn.Module):
+    """A backbone with batch norm, dropout and an activation that writes into its input."""
+
+    out_channels = 32
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 32, 3, stride=4, padding=1), nn.BatchNorm2d(32), nn.ReLU(inplace=True),
+            nn.Dropout(0.5),
+        )  # fmt: skip
+
+    def forward(self, pixels):
+        return {"0": self.layers(pixels)}
+
+
+class Classes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.levels = Levels()
+        self.last = nn.Linear(32, 2)
+
+    def forward(self, pixels):
+        return self.last(self.levels(pixels)["0"].mean(dim=(2, 3)))
+
+
+def yolo():
+    with quiet():
+        network = DetectionModel("yolov8n.yaml", nc=2, verbose=False)
+    network.names = dict(enumerate(NAMES))
+    return network, lambda one: UltralyticsDetector(one, HERE, imgsz=64)
+
+
+def torchvision():
+    points = AnchorGenerator(sizes=((8,),), aspect_ratios=((1.0,),))
+    network = FCOS(Levels(), 3, min_size=64, max_size=64, score_thresh=0.0, anchor_generator=points)
+    return network, lambda one: TorchvisionDetector(one, NAMES, HERE)
+
+
+def classifier():
+    layout = ClassifierLayout("mine", NAMES, (64, 64), (0.5,) * 3, (0.5,) * 3, False, "photo")
+    return Classes(), lambda one: ImageClassifier(one, layout, HERE)
+
+
+MAKERS = {"yolo": yolo, "torchvision": torchvision, "classifier": classifier}
+
+
+@pytest.fixture(params=MAKERS)
+def made(request):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return MAKERS[request.param]()
+
+
+def image(size=(64, 64), seed=0):
+    return torch.rand(3, *size, generator=torch.Generator().manual_seed(seed))
+
+
+def state_of(network):
+    """Everything of a network that a borrower could change."""
+    return {
+        "parts": [(name, id(part)) for name, part in network.named_modules()],
+        "modes": [part.training for part in network.modules()],
+        "inplace": [getattr(part, "inplace", None) for part in network.modules()],
+        "flags": [one.requires_grad for one in network.parameters()],
+        "gradients": [one.grad for one in network.parameters()],
+        "hooks": [len(part._forward_hooks) for part in network.modules()],
+    }
+
+
+def half_trained(network):
+    """A network in the middle of training, some of it frozen."""
+    network.train()
+    for index, part in enumerate(network.modules()):
+        if isinstance(part, nn.BatchNorm2d) and index % 2:
+            part.eval()
+    next(network.parameters()).requires_grad_(False)
+    return network
+
+
+def convolution(network):
+    return next(part for part in network.modules() if isinstance(part, nn.Conv2d))
+
+
+def targets_of(detector, frame, pixels):
+    return [detector.detect(pixels, frame, 0.0)[0].target(0)]
+
+
+def test_a_network_in_training_is_seen_in_evaluation_and_left_as_it_came(made):
+    network, wrap = made
+    reference = wrap(copy.deepcopy(network).eval())
+    frame = reference.frame((64, 64))
+    pixels = frame.to_input(image()[None])
+    asked = targets_of(reference, frame, pixels)
+    expected = reference.raw(pixels).probabilities, reference.candidate(pixels, asked, frame)
+    half_trained(network)
+    before = state_of(network)
+    numbers = {key: value.clone() for key, value in network.state_dict().items()}
+    detector = wrap(network)
+    assert network in set(detector.module.modules())
+    assert state_of(network) == before
+    assert torch.equal(detector.raw(pixels).probabilities, expected[0])
+    assert torch.equal(detector.detect(pixels, frame, 0.0)[0].scores[:1], asked_scores(asked))
+    assert torch.equal(detector.candidate(pixels, asked, frame).log_odds, expected[1].log_odds)
+    xd.explain("input_x_gradient", detector, image(), asked)
+    assert state_of(network) == before
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, numbers[key]), key
+
+
+def asked_scores(asked):
+    return torch.tensor([one.score for one in asked])
+
+
+def test_a_network_that_fails_is_given_back_too(made):
+    network, wrap = made
+    detector = wrap(half_trained(network))
+    frame = detector.frame((64, 64))
+    pixels = frame.to_input(image()[None])
+    hook = convolution(network).register_forward_hook(lambda *_: 1 / 0)
+    before = state_of(network)
+    for call in (
+        lambda: detector.detect(pixels, frame),
+        lambda: detector.raw(pixels),
+    ):
+        with pytest.raises(ZeroDivisionError):
+            call()
+        assert state_of(network) == before
+    hook.remove()
+
+
+def test_memory_that_runs_out_is_one_sentence(made):
+    network, wrap = made
+    detector = wrap(network)
+    frame = detector.frame((64, 64))
+    pixels = frame.to_input(image()[None])
+
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    convolution(network).register_forward_hook(full)
+    with pytest.raises(InputError, match="ran out of memory; use a smaller --imgsz"):
+        detector.raw(pixels)
+
+
+def test_half_precision_is_one_sentence_and_double_answers_in_the_images_own(made):
+    network, wrap = made
+    detector = wrap(network.eval())
+    frame = detector.frame((64, 64))
+    pixels = frame.to_input(image()[None])
+    single = detector.raw(pixels).probabilities
+    detector.module.double()
+    found = detector.raw(pixels).probabilities
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, single, rtol=1e-3, atol=1e-4)
+    asked = targets_of(detector, frame, pixels)
+    assert detector.candidate(pixels, asked, frame).log_odds.dtype == torch.float32
+    detector.module.half()
+    for call in (
+        lambda: detector.raw(pixels),
+        lambda: detector.detect(pixels, frame),
+        lambda: detector.candidate(pixels, asked, frame),
+        lambda: xd.explain("input_x_gradient", detector, image(), asked),
+    ):
+        with pytest.raises(InputError, match=r"network is in float16, expected float32: call"):
+            call()
+
+
+def test_the_borrower_waits_for_the_one_before():
+    network, entered = nn.Identity(), threading.Event()
+
+    def borrow():
+        with lent(network):
+            entered.set()
+
+    with lent(network), lent(network):  # the same thread may borrow again
+        other = threading.Thread(target=borrow)
+        other.start()
+        assert not entered.wait(0.05)
+    other.join(10)
+    assert entered.is_set()
+
+
+@pytest.fixture(scope="module")
+def scan():
+    return xd.load_image(render(compose_apart("object", np.random.default_rng(980_000)), 96).image)
+
+
+@pytest.fixture
+def planted():
+    return xd.load_detector("planted/object", imgsz=96, device="cpu")
+
+
+def test_two_threads_on_one_detector_get_their_own_maps(planted, scan):
+    pytest.importorskip("zennit")
+    found = list(xd.detect(planted, scan, 0.05))[:1]
+    for parameter in planted.module.parameters():
+        parameter.requires_grad_(True)
+
+    def explained(method):
+        return xd.explain(method, planted, scan, found)[0].heatmap
+
+    methods = ["input_x_gradient", "lrp", "grad_cam", "guided_backprop"]
+    alone = {name: explained(name) for name in methods}
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(explained, methods * ROUNDS))
+    for name, heatmap in zip(methods * ROUNDS, together, strict=True):
+        assert torch.equal(heatmap, alone[name]), name
+    assert all(parameter.requires_grad for parameter in planted.module.parameters())
+
+
+METHODS = ("input_x_gradient", "grad_cam", "odam", "guided_backprop", "score_cam", "lrp")
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one in xd.METHODS])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_maps_are_the_same_whatever_state_of_torch_the_caller_is_in(planted, scan, method, mode):
+    if method == "lrp":
+        pytest.importorskip("zennit")
+    found = list(xd.detect(planted, scan, 0.05))[:2]
+    outside = xd.explain(method, planted, scan, found)
+    with mode():
+        inside = xd.explain(method, planted, scan.clone(), found)
+    for one, other in zip(inside, outside, strict=True):
+        assert torch.equal(one.heatmap, other.heatmap)
+
+
+def test_everything_may_begin_in_inference_mode(scan):
+    with torch.inference_mode():
+        detector = xd.load_detector("planted/object", imgsz=96, device="cpu")
+        inspected = xd.inspect(detector, scan.clone(), method="input_x_gradient", confidence=0.05)
+        found = xd.detect(detector, scan.clone(), 0.05)
+    assert len(inspected.explanations) == len(found) > 0
+    after = xd.explain("input_x_gradient", detector, scan, list(found))
+    for one, other in zip(after, inspected.explanations, strict=True):
+        assert torch.equal(one.heatmap, other.heatmap)
+
+
+def test_a_grid_that_the_library_kept_in_inference_mode_does_no_harm(planted, scan):
+    frame = planted.frame((scan.shape[1], scan.shape[2]))
+    pixels = frame.to_input(scan[None])
+    with torch.inference_mode():
+        planted.module(pixels)
+    found = list(xd.detect(planted, scan, 0.05))
+    assert xd.explain("input_x_gradient", planted, scan, found)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "resnet18"])
+def test_classifiers_may_be_built_in_inference_mode(name):
+    with torch.inference_mode():
+        built = xd.build_classifier(name, NAMES, input_size=64)
+        target = xd.detect(built, image(), 0.0).target(0)
+    (found,) = xd.explain("input_x_gradient", built, image(), [target])
+    assert float(found.heatmap.abs().sum()) > 0
