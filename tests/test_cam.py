@@ -349,7 +349,7 @@ def test_what_a_network_pads_by_itself_is_cut_off():
             )
 
         def covered(self, input_size):
-            return (input_size[0] + 8, input_size[1] + 16)
+            return (0, 0, input_size[1] + 16, input_size[0] + 8)
 
         def _cells(self, pixels):
             return super()._cells(functional.pad(pixels, (0, 16, 0, 8)))
@@ -548,7 +548,7 @@ def test_torchvision_names_what_enters_the_head(name, levels, unseen):
         round(side * outer / small)
         for side, outer, small in zip((75, 110), padded, inner, strict=True)
     ]
-    assert detector.covered((75, 110)) == tuple(expected)
+    assert detector.covered((75, 110)) == (0, 0, expected[1], expected[0])
     raw = detector.raw(torch.rand(1, 3, 75, 110))
     target = Detections(
         raw.boxes[0, :1, 0], torch.tensor([0.5]), torch.tensor([0]), torch.tensor([0]),

@@ -8,13 +8,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 import xai_detect as xd
-from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
 from xai_detect.detectors.classifier.files import is_classifier, read_weights
+from xai_detect.detectors.classifier.layout import ClassifierLayout
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import quiet
 from xai_detect.errors import InputError, TargetError, WeightsError
@@ -379,3 +381,87 @@ def test_names_in_old_densenet_files_are_those_of_today(tmp_path):
     torch.save(old, tmp_path / "old.pth")
     assert any("denselayer1.norm.1.weight" in key for key in old)
     assert set(read_weights(tmp_path / "old.pth")) == set(classifier.module.network.state_dict())
+
+
+SQUARE_CUT = {"preprocessing": "crop", "shorter": 72}
+WIDE, TALL = (90, 200), (200, 90)
+
+
+def as_bytes(image):
+    return Image.fromarray((image.permute(1, 2, 0) * 255).round().byte().numpy())
+
+
+@pytest.mark.parametrize("size", [WIDE, TALL, (90, 90), (30, 41)])
+@pytest.mark.parametrize("resampling", ["bilinear", "bicubic"])
+def test_an_image_is_cut_as_torchvision_cuts_it(size, resampling):
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms._presets import ImageClassification
+
+    layout = ClassifierLayout(
+        "x", COLOURS, (64, 64), (0.0,) * 3, (1.0,) * 3, False, "photo", "crop", 72, resampling
+    )
+    image = photo(size)
+    frame = layout.frame(size)
+    left, top, right, bottom = layout.kept(frame.input_size)
+    shown = frame.to_input(image[None])[0, :, top:bottom, left:right]
+    preset = ImageClassification(
+        crop_size=64, resize_size=72, mean=(0.0,) * 3, std=(1.0,) * 3,
+        interpolation=InterpolationMode(resampling),
+    )  # fmt: skip
+    apart = (shown - preset(as_bytes(image))).abs() * 255  # Pillow rounds after each direction
+    assert float(apart.max()) < 2.5
+    assert float(apart.mean()) < 0.5
+
+
+def test_an_ultralytics_classifier_sees_what_its_library_shows_it(checkpoint):
+    from ultralytics.data.augment import classify_transforms
+
+    path, network = checkpoint
+    classifier = xd.load_classifier(path, device="cpu")
+    assert classifier.layout.preprocessing == "crop"
+    assert classifier.provenance.input_size == "64 x 64, cut from a shorter side of 64"
+    image = photo(WIDE)
+    with torch.no_grad():
+        expected = network(classify_transforms(64)(as_bytes(image))[None])[0][0]
+    found = xd.detect(classifier, image, 0.0)
+    assert found.boxes[0].tolist() == [0.0, 0.0, 200.0, 90.0]
+    torch.testing.assert_close(found.scores, expected[found.labels], rtol=0, atol=2e-3)
+    stretched = xd.load_classifier(path, preprocessing="stretch", device="cpu")
+    assert stretched.frame(WIDE).input_size == (64, 64)
+    assert stretched.provenance.input_size == "64 x 64"
+
+
+@pytest.mark.parametrize("method", ["input_x_gradient", "hires_cam", "cam"])
+@pytest.mark.parametrize("size", [WIDE, TALL])
+def test_what_is_cut_off_receives_no_evidence(method, size):
+    built = xd.build_classifier("resnet18", ("a", "b"), input_size=64, **SQUARE_CUT)
+    image = photo(size)
+    (found,) = xd.explain(method, built, image, [xd.detect(built, image, 0.0).target(0)])
+    across = found.heatmap.abs().sum(dim=0 if size == WIDE else 1)
+    # 72 of the shorter side's 90 pixels: the longer side is kept from 60 to 140.
+    assert float(across[:58].sum()) == float(across[143:].sum()) == 0
+    assert (across[62:138] > 0).all()
+
+
+def test_the_gradient_reaches_a_cut_image_in_full():
+    layout = ClassifierLayout(
+        "by hand", COLOURS, (8, 8), (0.0,) * 3, (1.0,) * 3, True, "photo", "crop", 10
+    )
+    classifier = ImageClassifier(Means(), layout, Provenance("hand", "toy", "", "photo", ""))
+    image = flat(51 / 255, 0.0, 0.0)
+    (target,) = xd.detect(classifier, image, 0.6)
+    (one,) = xd.explain(InputXGradient(baseline="black"), classifier, image, [target])
+    assert float(one.heatmap.sum()) == pytest.approx(2.0, rel=1e-4)
+
+
+def test_the_cut_is_kept_in_the_file(tmp_path):
+    made = xd.build_classifier("squeezenet1_1", ("a", "b"), input_size=64, **SQUARE_CUT)
+    loaded = xd.load_classifier(xd.save_classifier(made, tmp_path / "cut.safetensors"))
+    assert loaded.layout == made.layout
+    assert loaded.provenance.input_size == "64 x 64, cut from a shorter side of 72"
+    with pytest.raises(InputError, match="shorter is 10; expected from 64 pixels"):
+        xd.build_classifier(
+            "squeezenet1_1", ("a", "b"), input_size=64, preprocessing="crop", shorter=10
+        )
+    with pytest.raises(InputError, match="no preprocessing 'fold'"):
+        xd.build_classifier("squeezenet1_1", ("a", "b"), preprocessing="fold")

@@ -12,7 +12,8 @@ from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 import xai_detect as xd
-from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
+from xai_detect.detectors.classifier.layout import ClassifierLayout
 from xai_detect.detectors.lending import lent
 from xai_detect.detectors.vision.detector import TorchvisionDetector
 from xai_detect.detectors.weights.quiet import quiet

@@ -8,7 +8,8 @@ from torch import nn
 from toy import ToyDetector, scene
 
 import xai_detect as xd
-from xai_detect.detectors.classifier.detector import ClassifierLayout, ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
+from xai_detect.detectors.classifier.layout import ClassifierLayout
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.relevance.lrp import LRP

@@ -149,11 +149,11 @@ class WhiteBoxDetector(RawDetector, Protocol):
 
 
 @runtime_checkable
-class PaddedDetector(WhiteBoxDetector, Protocol):
-    """A white box whose network pads its input once more, by itself."""
+class CoveredDetector(WhiteBoxDetector, Protocol):
+    """A white box whose network pads or crops its input once more, by itself."""
 
-    def covered(self, input_size: Size) -> Size:
-        """``(height, width)`` that feature maps cover, in input pixels; the input is top left."""
+    def covered(self, input_size: Size) -> tuple[int, int, int, int]:
+        """The part ``(x1, y1, x2, y2)`` that feature maps cover, in input pixels."""
 
 
 class Patches(NamedTuple):

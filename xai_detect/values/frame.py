@@ -40,7 +40,9 @@ class Frame:
         left: Columns of padding before the image.
         fill: Value of the padding, in [0, 1].
         quantised: Whether the network was always shown 8-bit pixels; then the forward value is
-            rounded as OpenCV's resize rounds it, and the gradient passes straight through.
+            rounded as the resize rounds it, and the gradient passes straight through.
+        resampling: How the image is resized: ``linear`` as OpenCV does it; ``bilinear`` or
+            ``bicubic`` as Pillow does, averaging where the image shrinks.
     """
 
     image_size: Size
@@ -51,6 +53,7 @@ class Frame:
     left: int
     fill: float
     quantised: bool
+    resampling: str = "linear"
 
     @classmethod
     def letterbox(
@@ -84,6 +87,15 @@ class Frame:
         return cls(image_size, input_size, input_size, scale, 0, 0, 0.0, True)
 
     @classmethod
+    def scaled(cls, image_size: Size, shorter: int, resampling: str) -> "Frame":
+        """Bring the shorter side to a length in proportion, as torchvision's Resize does."""
+        longer = int(shorter * max(image_size) / min(image_size))
+        upright = image_size[0] > image_size[1]
+        size = (longer, shorter) if upright else (shorter, longer)
+        scale = (size[0] / image_size[0], size[1] / image_size[1])
+        return cls(image_size, size, size, scale, 0, 0, 0.0, True, resampling)
+
+    @classmethod
     def unchanged(cls, image_size: Size) -> "Frame":
         """Hand the image over as it is."""
         return cls(image_size, image_size, image_size, (1.0, 1.0), 0, 0, 0.0, False)
@@ -100,9 +112,7 @@ class Frame:
             return self.pad(torch.stack([self._eight_bit(image) for image in images]))
         content = images
         if images.shape[-2:] != self.content_size:
-            content = functional.interpolate(
-                images, size=self.content_size, mode="bilinear", align_corners=False
-            )
+            content = self._resized(images)
         if self.quantised:
             exact = torch.stack([self._eight_bit(image) for image in images.detach()])
             content = content + (exact - content).detach()
@@ -114,8 +124,21 @@ class Frame:
         right = self.input_size[1] - self.content_size[1] - self.left
         return functional.pad(contents, (self.left, right, self.top, below), value=self.fill)
 
+    def _resized(self, images: Shaped[Tensor, "b c h w"]) -> Shaped[Tensor, "b c i j"]:
+        as_pillow = self.resampling != "linear"
+        return functional.interpolate(
+            images,
+            size=self.content_size,
+            mode=self.resampling if as_pillow else "bilinear",
+            align_corners=False,
+            antialias=as_pillow,
+        )
+
     def _eight_bit(self, image: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 i j"]:
-        pixels = (image * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+        rounded = (image * 255).round().clamp(0, 255).to(torch.uint8)
+        if self.resampling != "linear":
+            return self._resized(rounded[None])[0].float() / 255
+        pixels = rounded.permute(1, 2, 0).numpy()
         if pixels.shape[:2] != self.content_size:
             height, width = self.content_size
             pixels = cv2.resize(
@@ -134,9 +157,7 @@ class Frame:
             return content.clone()
         image = gradient.new_zeros(*gradient.shape[:2], *self.image_size, requires_grad=True)
         with torch.enable_grad():
-            placed = functional.interpolate(
-                image, size=self.content_size, mode="bilinear", align_corners=False
-            )
+            placed = self._resized(image)
         return torch.autograd.grad(placed, image, content)[0]
 
     def attributions(

@@ -1,13 +1,13 @@
 """Image classifiers as white boxes whose only candidate is the whole image.
 
-The image is *stretched* over the network's input, without padding and without a crop: every pixel
-of the image reaches the network, so every pixel can receive evidence. Libraries usually cut the
-border off images that are not square; there, scores differ from theirs. Colours are normalised
+How an image becomes an input is part of what is explained (``ClassifierLayout.preprocessing``):
+``stretch`` lays the whole image over the network's input; ``crop`` brings its shorter side to a
+length and keeps the middle, as libraries do by default, so that what was cut off receives no
+evidence. Colours are normalised
 inside the network, so that pixels stay RGB in [0, 1] everywhere outside.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.asked import check_targets
+from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
 from xai_detect.detectors.engine import Engine
 from xai_detect.detectors.lending import (
     contiguous_gradients,
@@ -27,58 +28,10 @@ from xai_detect.detectors.softmax import softmax_log_odds
 from xai_detect.errors import InputError, TargetError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target
-from xai_detect.values.fills import DOMAINS
 from xai_detect.values.frame import Frame
 
 POOLS = (nn.AvgPool2d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Dropout)
 """Layers after which a feature map is no longer what the last convolution made."""
-
-Colour = tuple[float, float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class ClassifierLayout:
-    """All that is needed to build a torchvision classifier again, but for its numbers.
-
-    Attributes:
-        architecture: Torchvision's name, such as ``resnet50``.
-        classes: Names in label order.
-        input_size: ``(height, width)`` of the network's input in pixels.
-        mean: What is taken off each colour in [0, 1].
-        std: What the rest is divided by.
-        multi_label: Whether each class is answered on its own (sigmoid) or exactly one is chosen
-            (softmax).
-        domain: ``photo`` or ``xray``.
-    """
-
-    architecture: str
-    classes: tuple[str, ...]
-    input_size: Size
-    mean: Colour
-    std: Colour
-    multi_label: bool
-    domain: str
-
-    def __post_init__(self) -> None:
-        if len(set(self.classes)) != len(self.classes) or not all(self.classes):
-            raise InputError(f"classes are {self.classes}; expected different names, none empty")
-        if len(self.classes) < (1 if self.multi_label else 2):
-            raise InputError(
-                f"there are {len(self.classes)} classes; a classifier that chooses one needs two "
-                "or more: name both, or set multi_label"
-            )
-        if not all(1 <= side <= 4096 for side in self.input_size):
-            raise InputError(
-                f"input_size is {self.input_size}; expected sides from 1 to 4096 pixels"
-            )
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(one > 0 for one in self.std):
-            raise InputError(
-                f"mean is {self.mean} and std {self.std}; expected three numbers each, std above 0"
-            )
-        if self.domain not in DOMAINS:
-            raise InputError(
-                f"there is no domain {self.domain!r}; choose from {', '.join(DOMAINS)}"
-            )
 
 
 class Normalise(nn.Module):
@@ -98,18 +51,20 @@ class Normalise(nn.Module):
 
 
 class ClassifierNetwork(nn.Module):
-    """From RGB in [0, 1] to class logits ``(b, c)``, differentiable."""
+    """From RGB in [0, 1] to class logits ``(b, c)``, differentiable; cuts what must be cut."""
 
-    def __init__(self, network: nn.Module, mean: Colour, std: Colour) -> None:
+    def __init__(self, network: nn.Module, layout: ClassifierLayout) -> None:
         super().__init__()
+        self.layout = layout
         with torch.inference_mode(False):
-            self.normalise = Normalise(mean, std).to(device_of(network))
+            self.normalise = Normalise(layout.mean, layout.std).to(device_of(network))
         self.network = network
         self.training = self.normalise.training = network.training
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The logits; some libraries return probabilities beside them."""
-        answer: Any = self.network(self.normalise(pixels))
+        left, top, right, bottom = self.layout.kept((pixels.shape[2], pixels.shape[3]))
+        answer: Any = self.network(self.normalise(pixels[:, :, top:bottom, left:right]))
         return answer[-1] if isinstance(answer, tuple) else answer
 
 
@@ -142,7 +97,7 @@ class ImageClassifier:
             InputError: If the network does not answer one logit per class, or the engine cannot be
                 used.
         """
-        self.module: nn.Module = ClassifierNetwork(network, layout.mean, layout.std)
+        self.module: nn.Module = ClassifierNetwork(network, layout)
         self._engine = Engine(engine, self.module, self.module, self.device)
         self.layout = layout
         self.provenance = provenance
@@ -181,8 +136,12 @@ class ImageClassifier:
         return tuple(seen[-1:])
 
     def frame(self, image_size: Size) -> Frame:
-        """The image stretched over the input."""
-        return Frame.stretch(image_size, self.layout.input_size)
+        """The image stretched over the input, or brought to the size it is cut from."""
+        return self.layout.frame(image_size)
+
+    def covered(self, input_size: Size) -> tuple[int, int, int, int]:
+        """What is not cut off, in input pixels."""
+        return self.layout.kept(input_size)
 
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from xai_detect.detectors.classifier.detector import ClassifierLayout, Colour, ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
+from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
 from xai_detect.detectors.weights.checkpoint import UNREADABLE, check_finite
 from xai_detect.detectors.weights.pickles import inspect_pickles
 from xai_detect.detectors.weights.seeded import Seeded
@@ -65,6 +66,9 @@ def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
         "std": json.dumps(layout.std),
         "multi_label": json.dumps(layout.multi_label),
         "domain": layout.domain,
+        "preprocessing": layout.preprocessing,
+        "shorter": json.dumps(layout.shorter),
+        "resampling": layout.resampling,
     }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,6 +187,9 @@ def described(path: Path, domain: str | None) -> ClassifierLayout:
             std=colour(words["std"]),
             multi_label=bool(json.loads(words["multi_label"])),
             domain=domain or words["domain"],
+            preprocessing=words.get("preprocessing", "stretch"),
+            shorter=int(json.loads(words.get("shorter", "0"))),
+            resampling=words.get("resampling", "bilinear"),
         )
     except KeyError as error:
         raise WeightsError(f"{path.name} lacks the field {error} in its metadata") from error

@@ -5,13 +5,14 @@ detectors.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from xai_detect.detectors.classifier.detector import ClassifierLayout, Colour, ImageClassifier
+from xai_detect.detectors.classifier.detector import ImageClassifier
 from xai_detect.detectors.classifier.files import (
     built,
     colour,
@@ -20,6 +21,7 @@ from xai_detect.detectors.classifier.files import (
     filled,
     is_classifier,
 )
+from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
 from xai_detect.detectors.device import AUTO, Device, chosen_device
 from xai_detect.detectors.engine import checked_engine
 from xai_detect.detectors.weights import download
@@ -42,6 +44,8 @@ def build_classifier(
     std: Colour = IMAGENET_STD,
     multi_label: bool = False,
     domain: str = "photo",
+    preprocessing: str = "stretch",
+    shorter: int = 0,
     device: Device = "cpu",
     seed: int = 0,
 ) -> ImageClassifier:
@@ -55,6 +59,9 @@ def build_classifier(
         std: What the rest is divided by.
         multi_label: Each class on its own (sigmoid), or exactly one (softmax).
         domain: ``photo`` or ``xray``.
+        preprocessing: How it will be deployed: the image stretched over the input, or its middle
+            by ``crop``.
+        shorter: For ``crop``: the image's shorter side before it; 0 takes the input's longest.
         device: Where to run, as in ``load_classifier``.
         seed: Of the random start.
 
@@ -63,8 +70,9 @@ def build_classifier(
         WeightsError: If there is no such architecture.
     """
     layout = ClassifierLayout(
-        family(architecture), tuple(classes), _sides(input_size), mean, std, multi_label, domain
-    )
+        family(architecture), tuple(classes), _sides(input_size), mean, std, multi_label, domain,
+        preprocessing, shorter,
+    )  # fmt: skip
     network = built(layout, seed).to(chosen_device(device))
     provenance = _provenance(f"untrained {layout.architecture}", "", layout)
     return ImageClassifier(network, layout, provenance)
@@ -81,6 +89,8 @@ def load_classifier(
     std: Colour = IMAGENET_STD,
     multi_label: bool = False,
     domain: str | None = None,
+    preprocessing: str | None = None,
+    shorter: int = 0,
     device: Device = AUTO,
     engine: str = "eager",
 ) -> ImageClassifier:
@@ -97,6 +107,11 @@ def load_classifier(
         std: For a table of weights: what the rest is divided by.
         multi_label: For a table of weights: each class on its own.
         domain: ``photo`` or ``xray``; None takes the file's own, else ``photo``.
+        preprocessing: ``stretch`` lays the image over the input, ``crop`` keeps its middle, as the
+            libraries do. None takes the file's own: ``crop`` for ultralytics' and torchvision's
+            models, ``stretch`` for a table of weights.
+        shorter: For a table of weights and ``crop``: the image's shorter side before it, in
+            pixels; 0 takes the input's longest.
         device: Where to run: ``auto`` takes a GPU where there is one; else torch's words, a
             device, or the number of a GPU. The classifier's own ``device`` says what was chosen.
         engine: How to run: ``eager``, ``bf16``, ``compiled`` or ``compiled_bf16``.
@@ -108,14 +123,15 @@ def load_classifier(
     path, where = Path(name), chosen_device(device)
     checked_engine(engine)
     if str(name).startswith("torchvision/") and not path.is_file():
-        return _published(str(name).removeprefix("torchvision/"), domain or "photo", where, engine)
+        classifier = _published(str(name).removeprefix("torchvision/"), domain or "photo")
+        return _ready(*classifier, preprocessing, where, engine)
     if not path.is_file():
         raise WeightsError(
             f"there is no classifier {str(name)!r}; expected a .safetensors, .pt or .pth file, or "
             "torchvision/<model>"
         )
     if path.suffix.lower() == ".pt" and architecture is None:
-        return _ultralytics(path, domain or "photo", where, engine)
+        return _ready(*_ultralytics(path, domain or "photo"), preprocessing, where, engine)
     if is_classifier(path):
         layout = described(path, domain)
     elif architecture is None or classes is None:
@@ -125,23 +141,34 @@ def load_classifier(
     else:
         layout = ClassifierLayout(
             family(architecture), tuple(classes), _sides(input_size), mean, std, multi_label,
-            domain or "photo",
+            domain or "photo", preprocessing or "stretch", shorter,
         )  # fmt: skip
-    network = filled(layout, path).to(where)
     provenance = _provenance(path.name, digest(path), layout)
-    return ImageClassifier(network, layout, provenance, engine=engine)
+    return _ready(filled(layout, path), layout, provenance, preprocessing, where, engine)
+
+
+def _ready(
+    network: nn.Module,
+    layout: ClassifierLayout,
+    provenance: Provenance,
+    preprocessing: str | None,
+    device: torch.device,
+    engine: str,
+) -> ImageClassifier:
+    layout = replace(layout, preprocessing=preprocessing or layout.preprocessing)
+    provenance = replace(provenance, input_size=layout.words())
+    return ImageClassifier(network.to(device), layout, provenance, engine=engine)
 
 
 def _provenance(name: str, sha256: str, layout: ClassifierLayout) -> Provenance:
-    height, width = layout.input_size
-    return Provenance(name, "torchvision", sha256, layout.domain, f"{width} x {height}")
+    return Provenance(name, "torchvision", sha256, layout.domain, layout.words())
 
 
 def _sides(size: int | Size) -> Size:
     return (size, size) if isinstance(size, int) else size
 
 
-def _published(model: str, domain: str, device: torch.device, engine: str) -> ImageClassifier:
+def _published(model: str, domain: str) -> tuple[nn.Module, ClassifierLayout, Provenance]:
     from torchvision import models
 
     weights: Any = models.get_model_weights(family(model)).DEFAULT
@@ -153,10 +180,9 @@ def _published(model: str, domain: str, device: torch.device, engine: str) -> Im
     layout = ClassifierLayout(
         model, tuple(_distinct(weights.meta["categories"])), _sides(int(shown.crop_size[0])),
         colour(json.dumps(shown.mean)), colour(json.dumps(shown.std)), False, domain,
+        "crop", int(shown.resize_size[0]), shown.interpolation.value,
     )  # fmt: skip
-    network = filled(layout, file)
-    provenance = _provenance(f"torchvision/{model}", sha256, layout)
-    return ImageClassifier(network.to(device), layout, provenance, engine=engine)
+    return filled(layout, file), layout, _provenance(f"torchvision/{model}", sha256, layout)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -166,7 +192,7 @@ def _distinct(names: list[str]) -> list[str]:
     ]
 
 
-def _ultralytics(path: Path, domain: str, device: torch.device, engine: str) -> ImageClassifier:
+def _ultralytics(path: Path, domain: str) -> tuple[nn.Module, ClassifierLayout, Provenance]:
     network, side = load_network(path)
     layers: Any = getattr(network, "model", None)
     head = type(layers[-1]).__name__ if isinstance(layers, nn.Sequential) and layers else None
@@ -179,7 +205,6 @@ def _ultralytics(path: Path, domain: str, device: torch.device, engine: str) -> 
     ready = made_ready(network, path.name)
     layout = ClassifierLayout(
         "ultralytics", tuple(str(names[index]) for index in range(len(names))), (side, side),
-        (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False, domain,
+        (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False, domain, "crop",
     )  # fmt: skip
-    provenance = Provenance(path.name, "ultralytics", digest(path), domain, str(side))
-    return ImageClassifier(ready.to(device), layout, provenance, engine=engine)
+    return ready, layout, Provenance(path.name, "ultralytics", digest(path), domain, "")

@@ -76,7 +76,7 @@ class TorchvisionDetector:
             )
         return Frame.unchanged(image_size)
 
-    def covered(self, input_size: Size) -> Size:
+    def covered(self, input_size: Size) -> tuple[int, int, int, int]:
         """The input and what the network adds to its right and below, in input pixels."""
         transform = self.module.transform
         if transform.fixed_size is not None:
@@ -90,7 +90,7 @@ class TorchvisionDetector:
             round(side * -(-small // step) * step / small)
             for side, small in zip(input_size, inner, strict=True)
         )
-        return (height, width)
+        return (0, 0, width, height)
 
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25

@@ -26,7 +26,7 @@ from torch.nn import functional
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import (
     Candidates,
-    PaddedDetector,
+    CoveredDetector,
     PatchDetector,
     Patches,
     WhiteBoxDetector,
@@ -192,28 +192,24 @@ class OpenLayers:
         Layers without a map count as 0. With layers chosen by name the sum is divided by their
         number.
         """
-        frame, size = self._frame, self._covered()
-        height, width = frame.input_size
-        total = torch.zeros(1, height, width)
+        frame = self._frame
+        total = torch.zeros(1, *frame.input_size)
         for heatmap in maps.values():
-            stretched = functional.interpolate(
-                heatmap[None, None].detach().float().cpu(),
-                size,
-                mode="bilinear",
-                align_corners=False,
-            )
-            total += stretched[0, :, :height, :width]
+            total += over_input(heatmap[None], self._detector, frame.input_size)
         return frame.map_to_image(total if self._auto else total / len(self._names))[0]
 
     def stride(self, layer: int) -> tuple[float, float]:
         """Input pixels per cell of a layer, ``(down, across)``."""
-        (height, width), (rows, columns) = self._covered(), self.activations[layer].shape[1:]
-        return height / rows, width / columns
+        left, top, right, bottom = _covered(self._detector, self._frame.input_size)
+        rows, columns = self.activations[layer].shape[1:]
+        return (bottom - top) / rows, (right - left) / columns
 
     def cells(self, layer: int, target: Target) -> Bool[Tensor, "h w"]:
         """The cells of a layer whose middle lies in the target's box; at least one."""
         down, across = self.stride(layer)
+        left, top, _, _ = _covered(self._detector, self._frame.input_size)
         box = self._frame.boxes_to_input(torch.tensor([target.box]))[0]
+        box = box - torch.tensor([left, top, left, top])
         x1, y1, x2, y2 = (box / torch.tensor([across, down, across, down])).tolist()
         rows, columns = self.activations[layer].shape[1:]
         return boxes.mask((x1, y1, x2, y2), (rows, columns))
@@ -225,10 +221,26 @@ class OpenLayers:
             "backward_passes": float(self.backward_passes),
         }
 
-    def _covered(self) -> Size:
-        size = self._frame.input_size
-        padded = isinstance(self._detector, PaddedDetector)
-        return self._detector.covered(size) if padded else size  # type: ignore[attr-defined]
+
+def over_input(
+    maps: Float[Tensor, "k r c"], detector: WhiteBoxDetector, input_size: Size
+) -> Float[Tensor, "k i j"]:
+    """Maps over the cells of a layer, stretched over what it covers; 0 in the rest of the input."""
+    left, top, right, bottom = _covered(detector, input_size)
+    stretched = functional.interpolate(
+        maps[:, None].detach().float().cpu(),
+        (bottom - top, right - left),
+        mode="bilinear",
+        align_corners=False,
+    )
+    height, width = input_size
+    return functional.pad(stretched[:, 0], (left, width - right, top, height - bottom))
+
+
+def _covered(detector: WhiteBoxDetector, input_size: Size) -> tuple[int, int, int, int]:
+    if isinstance(detector, CoveredDetector):
+        return detector.covered(input_size)
+    return (0, 0, input_size[1], input_size[0])
 
 
 def _known(detector: WhiteBoxDetector, names: tuple[str, ...]) -> tuple[str, ...]:

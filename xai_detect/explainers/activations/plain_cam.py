@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_layer
+from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_layer, over_input
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
@@ -58,11 +58,9 @@ class Cam:
         features, weight = _pooled(detector, placed.pixels)
         labels = torch.tensor([target.label for target in targets], device=weight.device)
         maps = torch.einsum("kc,chw->khw", weight[labels], features)
-        stretched = nn.functional.interpolate(
-            maps[:, None].float().cpu(), frame.input_size, mode="bilinear", align_corners=False
-        )
+        stretched = over_input(maps, detector, frame.input_size)
         passes = {"forward_passes": 1.0, "backward_passes": 0.0}
-        return [Attribution(one, passes) for one in frame.map_to_image(stretched[:, 0])]
+        return [Attribution(one, passes) for one in frame.map_to_image(stretched)]
 
     def brief(self) -> "Cam":
         """The method itself, which is as cheap as can be."""

@@ -1,0 +1,100 @@
+"""What a classifier is built of, and how an image becomes its input."""
+
+from dataclasses import dataclass
+
+from xai_detect.errors import InputError
+from xai_detect.values.boxes import Size
+from xai_detect.values.fills import DOMAINS
+from xai_detect.values.frame import Frame
+
+PREPROCESSING = ("stretch", "crop")
+RESAMPLING = ("bilinear", "bicubic")
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierLayout:
+    """All that is needed to build a torchvision classifier again, but for its numbers.
+
+    Attributes:
+        architecture: Torchvision's name, such as ``resnet50``.
+        classes: Names in label order.
+        input_size: ``(height, width)`` of the network's input in pixels.
+        mean: What is taken off each colour in [0, 1].
+        std: What the rest is divided by.
+        multi_label: Whether each class is answered on its own (sigmoid) or exactly one is chosen
+            (softmax).
+        domain: ``photo`` or ``xray``.
+        preprocessing: One of ``PREPROCESSING``.
+        shorter: For ``crop``: the image's shorter side before it, in pixels; 0 takes the longest
+            side of the input.
+        resampling: For ``crop``: ``bilinear`` or ``bicubic``.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    input_size: Size
+    mean: Colour
+    std: Colour
+    multi_label: bool
+    domain: str
+    preprocessing: str = "stretch"
+    shorter: int = 0
+    resampling: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes) or not all(self.classes):
+            raise InputError(f"classes are {self.classes}; expected different names, none empty")
+        if len(self.classes) < (1 if self.multi_label else 2):
+            raise InputError(
+                f"there are {len(self.classes)} classes; a classifier that chooses one needs two "
+                "or more: name both, or set multi_label"
+            )
+        if not all(1 <= side <= 4096 for side in self.input_size):
+            raise InputError(
+                f"input_size is {self.input_size}; expected sides from 1 to 4096 pixels"
+            )
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(one > 0 for one in self.std):
+            raise InputError(
+                f"mean is {self.mean} and std {self.std}; expected three numbers each, std above 0"
+            )
+        if self.preprocessing not in PREPROCESSING or self.resampling not in RESAMPLING:
+            raise InputError(
+                f"there is no preprocessing {self.preprocessing!r} with {self.resampling!r} "
+                f"resampling; choose from {', '.join(PREPROCESSING)} and {', '.join(RESAMPLING)}"
+            )
+        if self.shorter and not max(self.input_size) <= self.shorter <= 4096:
+            raise InputError(
+                f"shorter is {self.shorter}; expected from {max(self.input_size)} pixels, the "
+                "input's longest side, to 4096"
+            )
+        if self.domain not in DOMAINS:
+            raise InputError(
+                f"there is no domain {self.domain!r}; choose from {', '.join(DOMAINS)}"
+            )
+
+    def frame(self, image_size: Size) -> Frame:
+        """Where an image lies in the plane that the network is given."""
+        if self.preprocessing == "stretch":
+            return Frame.stretch(image_size, self.input_size)
+        return Frame.scaled(image_size, self.shorter or max(self.input_size), self.resampling)
+
+    def kept(self, plane: Size) -> tuple[int, int, int, int]:
+        """The part ``(x1, y1, x2, y2)`` of such a plane that is not cut off."""
+        if self.preprocessing == "stretch":
+            return (0, 0, plane[1], plane[0])
+        height, width = self.input_size
+        top, left = (
+            round((whole - side) / 2) for whole, side in zip(plane, (height, width), strict=True)
+        )
+        return (left, top, left + width, top + height)
+
+    def words(self) -> str:
+        """Input and preprocessing in words."""
+        height, width = self.input_size
+        if self.preprocessing == "stretch":
+            return f"{width} x {height}"
+        return (
+            f"{width} x {height}, cut from a shorter side of {self.shorter or max(height, width)}"
+        )
