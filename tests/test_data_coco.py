@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -214,3 +217,42 @@ def test_the_real_file_reads_without_a_problem():
     assert dataset.class_ids[-1] == 90
     assert sum(len(scan.items) for scan in dataset.scans) == 1470
     assert sum(item.crowd for scan in dataset.scans for item in scan.items) == 8
+
+
+def test_raw_labels_ids_and_views_are_kept(tmp_path):
+    source = content()
+    source["images"][0]["case"] = source["images"][1]["case"] = "bag 12"
+    source["annotations"][1]["id"] = 4711
+    dataset = read_coco(write(tmp_path, source))
+    assert [scan.case for scan in dataset.scans] == ["bag 12", "bag 12"]
+    items = dataset.scans[0].items
+    assert [(item.raw_label, item.source_id) for item in items] == [("dog", 1), ("cat", 4711)]
+    write_coco(dataset, tmp_path / "annotations" / "instances_again.json")
+    again = read_coco(
+        tmp_path / "annotations" / "instances_again.json", tmp_path / "images" / "val"
+    )
+    assert again.scans == dataset.scans
+    assert [scan.case for scan in read_coco(write(tmp_path, content())).scans] == ["", ""]
+
+
+def test_annotations_without_ids_of_their_own_are_numbered(tmp_path):
+    dataset = read_coco(write(tmp_path, content()))
+    (first, clean) = dataset.scans
+    items = tuple(replace(item, source_id=5) for item in first.items)
+    path = tmp_path / "annotations" / "instances_val.json"
+    write_coco(replace(dataset, scans=(replace(first, items=items), clean)), path)
+    assert [one["id"] for one in json.loads(path.read_text())["annotations"]] == [1, 2]
+
+
+def test_a_disk_that_refuses_leaves_the_old_annotations(tmp_path, monkeypatch):
+    dataset = read_coco(write(tmp_path, content()))
+    path = tmp_path / "annotations" / "instances_val.json"
+    before = path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match="the disk is full"):
+        write_coco(dataset, path)
+    assert path.read_bytes() == before

@@ -90,3 +90,9 @@ def test_what_is_no_data_set_is_refused_with_what_was_expected(tmp_path, name):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(InputError, match=r"expected a COCO instances_\*.json"):
         read_dataset(tmp_path / name)
+
+
+def test_labels_are_kept_as_they_are_written(tmp_path):
+    folder = write(tmp_path, row("Van", 1, 2, 10, 20) + row("DontCare", 1, 2, 5, 6))
+    found = [item.raw_label for item in read_dataset(folder).scans[0].items]
+    assert found == ["Van", "Van", "DontCare"]

@@ -119,3 +119,10 @@ def test_written_annotations_read_back_equal(tmp_path):
     again = read_dataset(tmp_path / "two")
     assert [scan.items for scan in again.scans] == [scan.items for scan in dataset.scans]
     assert again.class_names == dataset.class_names
+
+
+def test_labels_are_kept_as_they_are_written(tmp_path):
+    dataset = read_voc(write(tmp_path, thing(1, 2, 10, 20, name=" utility  knife ")))
+    (item,) = dataset.scans[0].items
+    assert dataset.class_names[item.label] == "utility knife"
+    assert (item.raw_label, item.source_id) == (" utility  knife ", None)

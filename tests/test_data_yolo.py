@@ -158,3 +158,8 @@ def test_written_labels_read_back_equal(tmp_path):
         for a, b in zip(was.items, now.items, strict=True):
             assert (a.label, a.box) == (b.label, pytest.approx(b.box))
     assert again.class_names == dataset.class_names
+
+
+def test_labels_are_kept_as_they_are_written(tmp_path):
+    (item,) = items(write(tmp_path, labels="1.0 0.5 0.5 0.2 0.2\n"))
+    assert (item.label, item.raw_label) == (1, "1.0")

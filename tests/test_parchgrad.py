@@ -619,7 +619,7 @@ def test_files_that_do_not_fit_are_refused(fitted, tmp_path):
     with pytest.raises(InputError, match="holds no parchgrad statistics"):
         load_statistics(tmp_path / "foreign", detector)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="could not be written"):
         save_statistics(statistics, tmp_path / "file" / "inside")
 
 

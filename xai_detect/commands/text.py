@@ -1,17 +1,16 @@
 """What the command line prints on stdout: lines for people, one JSON object for machines."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from xai_detect.evaluation.figures import Evaluation
+from xai_detect.output.drawing.states import STATES
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.wording import outcome_words
 from xai_detect.values.findings import Level
-
-MARKS = {Level.TRUSTED: "✔", Level.UNCERTAIN: "?", Level.UNTRUSTED: "✖"}
+from xai_detect.values.json import plain
 
 
 def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = str) -> str:
@@ -30,7 +29,7 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
             found = one.detections.target(row)
             asked = "" if found.label == target.label else f" (reported as {found.name})"
             lines.append(
-                f"  {MARKS[verdict.level]} {verdict.level} {target.name}{asked} "
+                f"  {STATES[verdict.level].mark} {verdict.level} {target.name}{asked} "
                 f"{found.score:.2f}: {verdict.sentence}{_outcome(one, row)}"
             )
         if one.outcome is not None:
@@ -107,13 +106,5 @@ def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
 
 
 def as_json(content: Any) -> str:
-    """The content as JSON; NaN and infinity, which JSON cannot hold, become null."""
-    return json.dumps(_plain(content), indent=1, ensure_ascii=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """The content as JSON; NaN becomes null and an infinite number text, as in run folders."""
+    return json.dumps(plain(content), indent=1, ensure_ascii=False)

@@ -1,10 +1,10 @@
 """COCO ``instances_*.json``: read and write.
 
 Category ids have gaps, so labels are positions in the file's category list and the ids are kept
-beside them. ``iscrowd`` marks a region of many objects. ``area`` is the mask's.
+beside them. ``iscrowd`` marks a region of many objects. ``area`` is the mask's. Images that are
+views of one thing share a ``case``, which COCO itself does not know.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 from xai_detect.data import files
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
+from xai_detect.values.json import read_json, write_json
 from xai_detect.values.truth import Item, Scan
 
 
@@ -27,9 +28,10 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
         InputError: If the file is no COCO annotation file, names a file outside the image folder,
             or no image folder is found.
     """
-    source = files.read_json(path)
+    source = read_json(path, limit=files.MAX_JSON_BYTES, strict=False)
     problems: list[str] = []
     categories = list(_rows(source, "categories", ("id", "name"), path, problems))
+    names = tuple(str(row["name"]) for row in categories)
     labels = {row["id"]: label for label, row in enumerate(categories)}
     named = {row["id"]: row for row in _rows(source, "images", ("id", "file_name"), path, problems)}
     annotations: dict[Any, list[Mapping[str, Any]]] = {image_id: [] for image_id in named}
@@ -52,13 +54,14 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
             problems.append(f"{error}; the image is left out")
             continue
         _compare(row, size, problems)
-        items = [_item(one, labels, size, problems) for one in annotations[image_id]]
+        items = [_item(one, labels, names, size, problems) for one in annotations[image_id]]
         found = tuple(item for item in items if item is not None)
-        scans.append(Scan(str(row["file_name"]), image, image_id, size, found))
+        case = str(row.get("case") or "")
+        scans.append(Scan(str(row["file_name"]), image, image_id, size, found, case))
     return Dataset(
         name=path.stem.removeprefix("instances_"),
         format="coco",
-        class_names=tuple(str(row["name"]) for row in categories),
+        class_names=names,
         class_ids=tuple(row["id"] for row in categories),
         scans=tuple(scans),
         problems=tuple(problems),
@@ -119,6 +122,7 @@ def _compare(row: Mapping[str, Any], size: tuple[int, int], problems: list[str])
 def _item(
     row: Mapping[str, Any],
     labels: Mapping[int | str, int],
+    names: tuple[str, ...],
     size: tuple[int, int],
     problems: list[str],
 ) -> Item | None:
@@ -141,6 +145,8 @@ def _item(
         area=float(area) if area is not None and _is_number(area) else files.area_of(box),
         crowd=bool(row.get("iscrowd", 0)),
         difficult=bool(row.get("ignore", 0)),
+        raw_label=names[labels[row["category_id"]]],
+        source_id=row["id"],
     )
 
 
@@ -151,7 +157,11 @@ def _is_number(value: object) -> bool:
 def write_coco(dataset: Dataset, path: Path) -> None:
     """Write the annotations as COCO JSON; images stay where they are.
 
-    Regions for all classes have no form in COCO and become one crowd per class.
+    Regions for all classes have no form in COCO and become one crowd per class. Annotations keep
+    their ids where each has one of its own, else they are numbered.
+
+    Raises:
+        InputError: If the file cannot be written.
     """
     annotations: list[dict[str, Any]] = []
     for scan in dataset.scans:
@@ -160,7 +170,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
             ids = dataset.class_ids if item.label is None else (dataset.class_ids[item.label],)
             annotations += [
                 {
-                    "id": len(annotations) + number,
+                    "id": item.source_id,
                     "image_id": scan.image_id,
                     "category_id": class_id,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
@@ -168,8 +178,12 @@ def write_coco(dataset: Dataset, path: Path) -> None:
                     "iscrowd": int(item.crowd),
                     "ignore": int(item.difficult),
                 }
-                for number, class_id in enumerate(ids, start=1)
+                for class_id in ids
             ]
+    kept = {one["id"] for one in annotations} - {None}
+    if len(kept) < len(annotations):
+        for number, one in enumerate(annotations, start=1):
+            one["id"] = number
     content = {
         "images": [
             {
@@ -177,6 +191,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
                 "file_name": scan.name,
                 "height": scan.size[0],
                 "width": scan.size[1],
+                **({"case": scan.case} if scan.case else {}),
             }
             for scan in dataset.scans
         ],
@@ -186,4 +201,4 @@ def write_coco(dataset: Dataset, path: Path) -> None:
         ],
         "annotations": annotations,
     }
-    path.write_text(json.dumps(content, allow_nan=False), encoding="utf-8")
+    write_json(path, content)

@@ -1,6 +1,5 @@
 """Reading files that a stranger may have written: bounded, inside one folder, never executed."""
 
-import json
 import math
 import warnings
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,7 @@ MAX_TEXT_BYTES = 16 * 1024**2
 """Limit for an XML, YAML, label or list file; real ones stay far below."""
 
 MAX_JSON_BYTES = 1024**3
-"""Limit for a JSON file; COCO's largest takes less than half of it."""
+"""Limit for annotations in JSON; COCO's largest takes less than half of it."""
 
 ROUNDING = 1.0
 """Pixels by which a box may leave the image without a word: annotation tools round."""
@@ -78,18 +77,6 @@ def read_text(path: Path) -> str:
         return _bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not a UTF-8 text file") from error
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file.
-
-    Raises:
-        InputError: If it is missing, too large or malformed.
-    """
-    try:
-        return json.loads(_bytes(path, MAX_JSON_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not valid JSON ({error}); export it again") from error
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -103,12 +103,12 @@ def _items(
             continue
         area = files.area_of(box)
         if name == "DontCare":
-            items.append(Item(box, None, area, crowd=True))
+            items.append(Item(box, None, area, crowd=True, raw_label=name))
             continue
-        items.append(Item(box, names.index(name), area))
+        items.append(Item(box, names.index(name), area, raw_label=name))
         if name in NEIGHBOURS:
             neighbour = names.index(NEIGHBOURS[name])
-            items.append(Item(box, neighbour, area, difficult=True))
+            items.append(Item(box, neighbour, area, difficult=True, raw_label=name))
     return tuple(items)
 
 

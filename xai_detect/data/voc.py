@@ -50,7 +50,7 @@ def read_voc(
             read.append((image, files.upright_size(image), rows))
         except InputError as error:
             problems.append(f"{error}; the image is left out")
-    found = {name for _, _, rows in read for name, _, _ in rows}
+    found = {_name(raw) for _, _, rows in read for raw, _, _ in rows}
     names = VOC_NAMES if found <= set(VOC_NAMES) else tuple(sorted(found))
     scans = tuple(
         Scan(
@@ -86,30 +86,36 @@ def _stems(folder: Path, notes: Path, split: str | None) -> list[str]:
 
 
 def _rows(root: ET.Element, stem: str, problems: list[str]) -> list[Row]:
-    """Name, difficulty and written corners of each object."""
+    """Name as written, difficulty and written corners of each object."""
     rows = []
     for number, thing in enumerate(root.iter("object"), start=1):
-        name = " ".join((thing.findtext("name") or "").split())
+        raw = thing.findtext("name") or ""
         corners = files.numbers(
             thing.findtext(f"bndbox/{side}") or "" for side in ("xmin", "ymin", "xmax", "ymax")
         )
-        if not name or corners is None:
+        if not _name(raw) or corners is None:
             problems.append(f"{stem}.xml, object {number}: lacks a name or a corner; left out")
             continue
-        rows.append((name, (thing.findtext("difficult") or "0").strip() == "1", corners))
+        rows.append((raw, (thing.findtext("difficult") or "0").strip() == "1", corners))
     return rows
+
+
+def _name(raw: str) -> str:
+    return " ".join(raw.split())
 
 
 def _items(
     rows: list[Row], names: tuple[str, ...], size: Size, first: int, stem: str, problems: list[str]
 ) -> tuple[Item, ...]:
     items = []
-    for name, difficult, (x1, y1, x2, y2) in rows:
+    for raw, difficult, (x1, y1, x2, y2) in rows:
+        name = _name(raw)
         # The last pixel is inside: its far edge is one further, which cancels the offset.
         written = (x1 - first, y1 - first, x2 - first + 1, y2 - first + 1)
         box = files.fit(written, size, f"{stem}.xml, {name}", problems)
         if box is not None:
-            items.append(Item(box, names.index(name), files.area_of(box), difficult=difficult))
+            area = files.area_of(box)
+            items.append(Item(box, names.index(name), area, difficult=difficult, raw_label=raw))
     return tuple(items)
 
 

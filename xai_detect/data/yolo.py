@@ -7,6 +7,7 @@ shares of the upright image's width and height. A missing or empty label file is
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ def _items(
         elif values[0] not in labels:
             problems.append(f"{what}: class {row[0]} is not among the names; left out")
         elif (item := _item(values, labels, size, pose, what, problems)) is not None:
-            items.append(item)
+            items.append(replace(item, raw_label=row[0]))
     return tuple(items)
 
 

@@ -1,7 +1,6 @@
 """Everything an evaluation found, as one record and as plain values."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from xai_detect.measures.detection import AveragePrecision, ThresholdCurve
 from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import Interval
 from xai_detect.measures.verdicts import Ranking, VerdictFigures
+from xai_detect.values.json import plain
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +52,10 @@ class Evaluation:
         return sum(self.counts, Counts(0, 0, 0))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; None stands for NaN, which JSON does not have."""
+        """Plain values for JSON; None stands for NaN, which JSON does not have.
+
+        An infinite number becomes text, as everywhere in this package's files.
+        """
         total, (best_f1, best_confidence) = self.total, self.curve.best
         values = {
             "dataset": self.dataset,
@@ -74,7 +77,7 @@ class Evaluation:
             "trust": None if self.verdicts is None else _trust_values(self.verdicts),
             "problems": list(self.problems),
         }
-        return {name: _plain(value) for name, value in values.items()}
+        return plain(values)
 
     def _per_class(self) -> dict[str, dict[str, float]]:
         figures = self.precision_figures
@@ -121,13 +124,3 @@ def _trust_values(figures: VerdictFigures) -> dict[str, Any]:
         "n_measured": figures.trust.n,
         "n_unmeasured": figures.unmeasured,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return value

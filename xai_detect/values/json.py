@@ -119,6 +119,13 @@ def as_text(content: Any) -> str:
     return content
 
 
+def as_id(content: Any) -> int | str:
+    """An id of a data set: a whole number or text."""
+    if isinstance(content, bool) or not isinstance(content, int | str):
+        raise TypeError(f"{type(content).__name__} where an id belongs")
+    return content
+
+
 def as_list(content: Any) -> list[Any]:
     """A list."""
     if not isinstance(content, list):
@@ -139,25 +146,31 @@ def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
     write_bytes(path, text.encode("ascii") + b"\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read strict JSON.
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES, strict: bool = True) -> Any:
+    """Read JSON that a stranger may have written.
+
+    Args:
+        path: The file.
+        limit: Most bytes it may have.
+        strict: Whether NaN and infinity, which JSON does not have, are refused.
 
     Raises:
-        InputError: If the file is missing, too large, damaged, or holds NaN.
+        InputError: If the file is missing, too large or malformed.
     """
     try:
         size = path.stat().st_size
-        if size > MAX_JSON_BYTES:
-            raise InputError(f"{path} has {size:,} bytes; the limit is {MAX_JSON_BYTES:,}")
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        if size > limit:
+            raise InputError(f"{path} has {size:,} bytes; the limit for such a file is {limit:,}")
+        constant = _refuse_constant if strict else float
+        return json.loads(path.read_bytes(), parse_constant=constant)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error})") from error
     except RecursionError as error:
-        raise InputError(f"{path} is damaged (nested too deeply)") from error
+        raise InputError(f"{path} is not valid JSON (nested too deeply)") from error
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} is damaged ({error})") from error
+        raise InputError(f"{path} is not valid JSON ({error})") from error
 
 
 def _refuse_constant(name: str) -> float:

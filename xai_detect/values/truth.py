@@ -67,6 +67,8 @@ class Item:
         area: Area of the mask where known, else of the box, in square pixels.
         crowd: Whether this is a region of many objects; detections inside are not judged.
         difficult: Whether this object need not be found; its detection is not judged.
+        raw_label: The label as it is written in the file, before any pairing or merging.
+        source_id: The data set's own id of the annotation; None in formats that have none.
     """
 
     box: Box
@@ -74,6 +76,8 @@ class Item:
     area: float
     crowd: bool = False
     difficult: bool = False
+    raw_label: str = ""
+    source_id: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,8 @@ class Scan:
         image_id: The data set's own id, as results files name it.
         size: ``(height, width)`` of the upright image, read from the file.
         items: What it shows.
+        case: What the image is a view of, such as one bag scanned from two sides: images of the
+            same case carry the same text. Empty for an image that stands alone.
     """
 
     name: str
@@ -93,6 +99,7 @@ class Scan:
     image_id: int | str
     size: Size
     items: tuple[Item, ...]
+    case: str = ""
 
     def truth(self) -> Truth:
         """The items as columns."""

@@ -7,7 +7,6 @@ of a channel is its mean activation over a box's cells.
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from jaxtyping import Float, Float64, Int
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.parchgrad.layers import Layer
+from xai_detect.values.files import write_bytes
 
 FORMAT = "xai_detect parchgrad statistics 1"
 
@@ -76,7 +76,6 @@ def save_statistics(statistics: Statistics, path: str | Path) -> None:
     Raises:
         InputError: If the place cannot be written.
     """
-    place = Path(path)
     header = {
         "format": FORMAT,
         "layers": json.dumps(statistics.layers),
@@ -85,15 +84,7 @@ def save_statistics(statistics: Statistics, path: str | Path) -> None:
         "seed": str(statistics.seed),
     }
     arrays = {name: np.ascontiguousarray(getattr(statistics, name)) for name in ARRAYS}
-    temporary = place.with_name(f".{place.name}.part")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(safetensors.numpy.save(arrays, header))
-        temporary.replace(place)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise InputError(f"{place} cannot be written ({error.strerror or error})") from error
+    write_bytes(Path(path), safetensors.numpy.save(arrays, header))
 
 
 def load_statistics(path: str | Path, detector: WhiteBoxDetector) -> Statistics:

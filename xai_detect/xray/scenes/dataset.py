@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 from xai_detect.errors import InputError
+from xai_detect.values.files import write_bytes
 from xai_detect.xray.physics.scanner import quantise
 from xai_detect.xray.scenes.scan import Scan
 from xai_detect.xray.scenes.shadows import Shadow
@@ -120,7 +121,4 @@ def write_raw(folder: Path, stem: str, made: Scan) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON with a stable order of keys, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(content, sort_keys=True, separators=(",", ":")))
-    temporary.replace(path)
+    write_bytes(path, json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii"))
