@@ -13,12 +13,12 @@ from xai_detect.output.drawing import contours, panels
 from xai_detect.output.drawing import strokes as drawing
 from xai_detect.output.drawing import views as render
 from xai_detect.output.drawing.states import (
-    RELIABILITY_CHECKS,
     STATES,
     map_refusal,
     state_of,
     tally,
 )
+from xai_detect.trust.verdict import MAP_CHECKS
 from xai_detect.values.findings import Level
 
 SIZE = (40, 60)
@@ -139,7 +139,7 @@ def test_evidence_outside_is_fuchsia_and_evidence_inside_white():
         assert (canvas == fuchsia).all(axis=2).any() == expected
 
 
-@pytest.mark.parametrize("check", sorted(RELIABILITY_CHECKS))
+@pytest.mark.parametrize("check", MAP_CHECKS)
 def test_a_map_that_failed_its_own_check_is_not_drawn(check):
     heatmaps = [spot(SIZE, 15, 50)]
     refused = inspection(rows=1, heatmaps=heatmaps, level=Level.UNCERTAIN, check=check)

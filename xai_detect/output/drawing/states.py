@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from xai_detect.output.drawing.strokes import Colour
+from xai_detect.trust.verdict import MAP_CHECKS
 from xai_detect.values.findings import Level, Verdict
-
-RELIABILITY_CHECKS = frozenset({"map_empty", "map_completeness", "map_repeatability", "map_kind"})
-"""Checks of the map itself: a map that failed one is not shown as evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +52,6 @@ def map_refusal(verdict: Verdict) -> str | None:
     if verdict.level is not Level.UNCERTAIN:
         return None
     for reason in verdict.reasons:
-        if reason.check in RELIABILITY_CHECKS:
+        if reason.check in MAP_CHECKS:
             return reason.sentence
     return None

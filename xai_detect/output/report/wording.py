@@ -74,25 +74,24 @@ _SILENT = frozenset(
 )
 """Shown beside another number, or as a word, or not for people."""
 
+_RIVALS = {"rival": "rival_name", "rival_box_only": "rival_box_name"}
+"""Evidence about a class that is named beside it."""
+
 
 def evidence_lines(evidence: Evidence) -> Iterator[Line]:
     """The evidence for one detection, best known numbers first."""
-    for line in _lines(evidence, _NAMES):
-        name = line.name
-        if name == _NAMES["rival"].name and "rival_name" in evidence.words:
-            name = f"{name} ({evidence.words['rival_name']})"
-        if name == _NAMES["rival_box_only"].name and "rival_box_name" in evidence.words:
-            name = f"{name} ({evidence.words['rival_box_name']})"
-        yield line._replace(name=name)
+    for key, line in _lines(evidence, _NAMES):
+        rival = evidence.words.get(_RIVALS.get(key, ""))
+        yield line._replace(name=f"{line.name} ({rival})") if rival else line
 
 
 def method_words(measured: Mapping[str, float]) -> str:
     """What the method measured on the way, as one phrase."""
-    return ", ".join(f"{line.name} {line.value}" for line in _lines(measured, _METHOD_NAMES))
+    return ", ".join(f"{line.name} {line.value}" for _, line in _lines(measured, _METHOD_NAMES))
 
 
-def _lines(values: Mapping[str, float], names: Mapping[str, _Kind]) -> Iterator[Line]:
-    """Named numbers in words; a name that is not known here stays as it is."""
+def _lines(values: Mapping[str, float], names: Mapping[str, _Kind]) -> Iterator[tuple[str, Line]]:
+    """Named numbers, each with its words; a name that is not known here stays as it is."""
     order = [name for name in names if name in values]
     order += [name for name in values if name not in names and name not in _SILENT]
     for name in order:
@@ -100,7 +99,7 @@ def _lines(values: Mapping[str, float], names: Mapping[str, _Kind]) -> Iterator[
         chance = kind.chance
         if chance in _SILENT:
             chance = worded(values.get(chance, math.nan), kind.unit)
-        yield Line(kind.name, worded(values[name], kind.unit), chance)
+        yield name, Line(kind.name, worded(values[name], kind.unit), chance)
 
 
 def worded(value: float, unit: str) -> str:
