@@ -195,9 +195,9 @@ def test_verdicts_of_other_pixels_are_never_handed_out(scans, call):
     assert code == 1
     assert "images" in err
     write(Path("scans/a.png"), ("red", 6, 6))
-    code, _, err = call(*words, "--images", "scans")
-    assert code == 0
-    assert "kept holds verdicts of another image named a.png" in err
+    assert call(*words, "--images", "scans")[0] == 0
+    (record,) = (one for one in load_run("kept").records if one.source == "a.png")
+    assert [own.box for own in record.detections] == [(48.0, 48.0, 56.0, 56.0)]
 
 
 def test_another_class_can_be_asked_about(call):
@@ -324,6 +324,35 @@ def test_a_run_goes_on_from_another_working_folder(toy, scans, call, monkeypatch
     assert out.startswith("a.png: 2 detections")
     assert toy.module.seen == []
     assert len(load_run("../run").records) == 1
+
+
+def test_an_image_that_took_the_place_of_another_is_inspected(call):
+    assert "scans/b.png: 1 detection\n" in call("inspect", "scans")[1]
+    write(Path("scans/b.png"), ("blue", 0, 0), ("red", 6, 6))
+    code, out, err = call("inspect", "scans")
+    assert code == 0
+    assert "scans/b.png: 2 detections\n" in out
+    assert "2 of 3 images are done already" in err
+    (record,) = (one for one in load_run("run").records if one.source.endswith("b.png"))
+    assert {own.name for own in record.detections} == {"blue", "red"}
+    Path("scans/b.png").write_bytes(b"damaged")
+    assert "failed: scans/b.png" in call("inspect", "scans")[2]
+    assert len(load_run("run").records) == 2
+
+
+def test_a_folder_that_was_moved_is_the_same_images(toy, scans, call):
+    call("inspect", "scans")
+    scans.rename("moved")
+    toy.module.seen.clear()
+    code, out, err = call("inspect", "moved")
+    assert code == 0
+    assert "3 of 3 images are done already" in err
+    assert "moved/a.png: 2 detections\n" in out
+    assert toy.module.seen == []
+    sources = [one.source for one in load_run("run").records]
+    assert sources == [str(Path.cwd() / "moved" / f"{name}.png") for name in "abc"]
+    done = json.loads(Path("run/run.json").read_text())["done"]
+    assert [one["source"] for one in done] == sources
 
 
 def test_files_of_one_name_in_two_folders_are_two_files(scans, call, monkeypatch):

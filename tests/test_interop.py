@@ -179,4 +179,6 @@ def test_a_missing_file_and_wrong_ids_are_one_sentence(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         from_coco_results(tmp_path / "none.json", NAMES, {})
     with pytest.raises(InputError, match="one id per class"):
-        to_coco_results(inspection(), 1, category_ids=[1, 1])
+        to_coco_results(inspection(), 1, category_ids=[1])
+    with pytest.raises(InputError, match="the same category id"):
+        from_coco_results([GOOD], NAMES, {1: (9, 9)}, category_ids=[1, 1])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from samples import inspection
@@ -9,7 +10,7 @@ from test_cli import call, real_call, scans, toy, write  # noqa: F401 - fixtures
 
 from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
-from xai_detect.evaluation.outcomes import ground_truth, outcome
+from xai_detect.evaluation.outcomes import category_ids, ground_truth, outcome
 from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import record_from_json, record_to_json
@@ -42,20 +43,24 @@ def annotations(scans):  # noqa: F811
     return path
 
 
+def compared(known, detector, path):
+    return outcome(known, known.scan(path), inspect(detector, path).detections)
+
+
 def test_right_wrong_and_missed_by_hand(toy, annotations, scans):  # noqa: F811
     known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
-    first = outcome(known, inspect(toy, scans / "a.png"))
+    first = compared(known, toy, scans / "a.png")
     names = [inspect(toy, scans / "a.png").detections.target(row).name for row in range(2)]
     assert dict(zip(names, first.right, strict=True)) == {"red": True, "blue": False}
     assert first.missed == (("green", (56.0, 56.0, 64.0, 64.0)),)
-    second = outcome(known, inspect(toy, scans / "b.png"))
+    second = compared(known, toy, scans / "b.png")
     assert (second.right, second.missed) == ((False,), (("blue", (24.0, 24.0, 32.0, 32.0)),))
-    assert outcome(known, inspect(toy, scans / "c.png")) == Outcome((), ())
+    assert compared(known, toy, scans / "c.png") == Outcome((), ())
 
 
 def test_an_image_without_annotations_has_no_outcome(toy, annotations, scans):  # noqa: F811
     known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
-    assert outcome(known, inspect(toy, write(scans / "d.png", ("red", 1, 1)))) is None
+    assert known.scan(write(scans / "d.png", ("red", 1, 1))) is None
 
 
 def test_classes_the_data_set_does_not_have_are_not_judged(toy, annotations, scans):  # noqa: F811
@@ -66,7 +71,7 @@ def test_classes_the_data_set_does_not_have_are_not_judged(toy, annotations, sca
     known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
     seen = inspect(toy, scans / "a.png")
     names = [one.name for one in seen.detections]
-    found = outcome(known, seen)
+    found = outcome(known, known.scan(scans / "a.png"), seen.detections)
     assert dict(zip(names, found.right, strict=True)) == {"red": True, "blue": None}
     assert found.missed == ()  # the violet square is nothing the detector could find
 
@@ -110,6 +115,43 @@ def test_the_command_says_what_is_right_wrong_and_missed(call, annotations):  # 
     content = json.loads(out)
     assert sorted(str(one["right"]) for one in content["detections"]) == ["False", "False", "True"]
     assert [one["class"] for one in content["missed"]] == ["green", "blue"]
+
+
+def test_corrected_annotations_are_compared_again(toy, call, annotations):  # noqa: F811
+    words = ("inspect", "scans", "--truth", annotations)
+    assert "1 right, 2 wrong, 2 missed" in call(*words)[1]
+    content = json.loads(annotations.read_text())
+    content["annotations"][0]["category_id"] = 2  # the first square is said to be blue
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = 77
+    content["annotations"][1]["image_id"] = 77
+    content["categories"] = [{**one, "id": one["id"] + 50} for one in content["categories"]]
+    for one in content["annotations"]:
+        one["category_id"] += 50
+    annotations.write_text(json.dumps(content))
+    toy.module.seen.clear()
+    code, out, err = call(*words)
+    assert code == 0
+    assert "0 right, 3 wrong, 3 missed" in out
+    assert toy.module.seen == []  # no image was inspected again
+    assert "3 of 3 images are done already" in err
+    rows = json.loads(Path("run/detections.json").read_text())
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [(77, 50), (77, 52), (1, 51)]
+
+
+@pytest.mark.parametrize("missed", [0, 1, 10, 20])
+def test_the_report_leads_to_what_was_missed(tmp_path, missed):
+    known = Outcome((True, None), (("zebra", (1.0, 2.0, 3.5, 4.0)),) * missed)
+    save([replace(inspection(), outcome=known)], tmp_path / "run")
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert f"{missed} missed" in html
+    assert ('href="#missed"' in html) == ('id="missed"' in html) == (missed > 0)
+
+
+def test_classes_keep_the_data_sets_ids(annotations, scans):  # noqa: F811
+    dataset = read_dataset(annotations, images=scans)
+    names = ("hat", "BLUE", "red")
+    assert category_ids(dataset, names) == (3, 2, 0)
+    assert category_ids(replace(dataset, class_ids=("r", "g", "b")), names) == ("hat", "b", "r")
 
 
 def test_runs_with_and_without_annotations_never_mix(call, annotations):  # noqa: F811

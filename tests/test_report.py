@@ -250,12 +250,14 @@ def test_settings_of_any_depth_are_listed(tmp_path):
         NAMES,
         "m",
         {"a": None, "b": [1, 2]},
-        options={"policy": {"near": 0.5}, "iou": 0.7},
+        limits={"near": 0.5},
+        options={"merge": {"depth": 3}, "iou": 0.7},
     )
     writer = open_run(tmp_path / "run", header)
     writer.finish()
     words = Page((tmp_path / "run" / "report.html").read_text()).text
     assert "a None, b [1, 2]" in words
-    assert "policy (near 0.5), iou 0.7" in words
+    assert "Limits of the policy near 0.5" in words
+    assert "merge (depth 3), iou 0.7" in words
     assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["iou"] == 0.7
     assert torch.__version__ in words

@@ -4,11 +4,17 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
+import subprocess
+import sys
 import zipfile
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -22,9 +28,13 @@ from xai_detect.output.folder import pixels
 from xai_detect.output.folder.header import Header
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import file_name
+from xai_detect.output.tables import EVIDENCE, image_ids
 from xai_detect.output.write import open_run, save
+from xai_detect.trust import evidence
+from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.values import files
-from xai_detect.values.findings import Level
+from xai_detect.values.findings import Evidence, Level, Reason, Verdict
+from xai_detect.values.truth import Outcome
 
 HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
 
@@ -77,6 +87,7 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
     name = file_name("zoo/000000000042.jpg")
     found = {str(one.relative_to(tmp_path / "run")) for one in contents(tmp_path / "run")}
     assert found == {
+        ".lock",
         "run.json",
         "detections.json",
         "evidence.parquet",
@@ -89,7 +100,7 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
         f"views/{name}.1.png",
     }
     rows = json.loads((tmp_path / "run" / "detections.json").read_text())
-    assert rows[0]["image_id"] == 42
+    assert rows[0]["image_id"] == 1
     assert rows[0]["category_id"] == 1
     assert rows[0]["bbox"] == [2.0, 5.0, 14.0, 25.5]
     assert rows[0]["verdict"]["level"] == "TRUSTED"
@@ -101,6 +112,7 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
     assert manifest["model"]["sha256"] == "ab" * 32
     assert manifest["done"] == [{"source": "zoo/000000000042.jpg", "name": name}]
+    assert manifest["images"] == [{"id": 1, "file_name": "zoo/000000000042.jpg"}]
 
 
 def test_an_image_without_detections_is_a_result(tmp_path):
@@ -195,6 +207,7 @@ def test_a_kill_at_any_write_costs_at_most_the_image_in_work(tmp_path, monkeypat
         with pytest.raises(KeyboardInterrupt):
             writer.add(inspection("b.jpg", seed=1))
     assert writer.done == {"a.jpg"}
+    writer.close()
     again = open_run(folder, HEADER)
     assert again.done == {"a.jpg"}
     again.finish("interrupted")
@@ -214,6 +227,7 @@ def test_failed_files_are_listed_and_tried_again(tmp_path):
     writer = open_run(tmp_path / "run", HEADER)
     writer.fail("bad.jpg", "is damaged\n(cut short)")
     assert load_run(tmp_path / "run").failed == {"bad.jpg": "is damaged (cut short)"}
+    writer.close()
     again = open_run(tmp_path / "run", HEADER)
     assert "bad.jpg" not in again.done
     again.add(inspection("bad.jpg"))
@@ -229,7 +243,9 @@ def test_failed_files_are_listed_and_tried_again(tmp_path):
         ({"class_names": ("cat",)}, "class_names: 2 there, 1"),
         ({"confidence": 0.5}, "confidence: 0.25 there, 0.5 here"),
         ({"asked": "zebra"}, "asked: None there, zebra here"),
-        ({"seed": 1}, "seed"),
+        ({"limits": {"near": 0.5}}, "limits near: None there, 0.5 here"),
+        ({"sentences": {"share": "{inside}"}}, "sentences share"),
+        ({"version": "0.0.1"}, "version: .* there, 0.0.1 here"),
     ],
 )
 def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, said):
@@ -267,6 +283,323 @@ def test_nothing_cannot_be_saved(tmp_path):
         save([], tmp_path / "run")
 
 
+def test_a_chunk_without_detections_belongs_to_the_run_whichever_comes_first(tmp_path):
+    empty, full = inspection("a.jpg", rows=0), inspection("b.jpg", seed=1)
+    for place, chunks in (("one", (empty, full)), ("two", (full, empty))):
+        for chunk in chunks:
+            save([chunk], tmp_path / place)
+        run = load_run(tmp_path / place)
+        assert run.header.method == "integrated_gradients"
+        assert run.header.settings["steps"] == 8
+        assert len(run.records) == 2
+
+
+def test_the_limits_are_written_down(tmp_path):
+    save([inspection()], tmp_path / "run")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["limits"] == dict(DEFAULT_POLICY.limits)
+    assert run["sentences"] == dict(DEFAULT_POLICY.sentences)
+
+
+def test_a_verdict_by_another_policy_is_not_saved_under_this_one(tmp_path):
+    strict = Policy({**DEFAULT_POLICY.limits, "near": 0.987}, DEFAULT_POLICY.sentences)
+    reasons = (Reason("near", 0.5, 0.987, "Too little of it lies near."),)
+    one = replace(inspection(rows=1), verdicts=(Verdict(Level.UNCERTAIN, reasons, ()),))
+    with pytest.raises(InputError, match=r"a limit of 0\.987 for near.*pass policy="):
+        save([one], tmp_path / "run")
+    save([one], tmp_path / "run", policy=strict)
+    assert load_run(tmp_path / "run").header.limits["near"] == 0.987
+
+
+@pytest.mark.parametrize("setting", ["{}/a.bin", "{}", "blur,{}/a.bin"])
+def test_a_file_that_a_setting_names_belongs_to_the_run(tmp_path, setting):
+    """Statistics fitted anew, or another picture under the baseline's name, are another run."""
+    (tmp_path / "given").mkdir()
+    for name in ("a.bin", "b.png"):
+        (tmp_path / "given" / name).write_bytes(b"first")
+    settings = {**SETTINGS, "statistics": setting.format(tmp_path / "given")}
+    header = Header(DETECTOR, NAMES, "parchgrad", settings)
+    open_run(tmp_path / "run", header).finish()
+    open_run(tmp_path / "run", header).finish()
+    for name in ("a.bin", "b.png"):
+        (tmp_path / "given" / name).write_bytes(b"second")
+    with pytest.raises(InputError, match=r"belongs to another run \(files statistics"):
+        open_run(tmp_path / "run", header)
+
+
+def test_saving_fewer_detections_leaves_no_picture_of_the_others(tmp_path):
+    image = inspection().image
+    save([inspection(rows=3, image=image)], tmp_path / "run")
+    save([inspection(rows=1, image=image)], tmp_path / "run")
+    name = file_name("zoo/zebra.jpg")
+    pictures = {one.name for one in (tmp_path / "run" / "views").iterdir()}
+    assert pictures == {f"{name}.png", f"{name}.clean.png", f"{name}.0.png"}
+
+
+def test_bad_files_cost_a_line_each_and_none_is_lost(tmp_path, monkeypatch):
+    writer = open_run(tmp_path / "run", HEADER)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: pytest.fail("a whole file was written"))
+        for number in range(20):
+            writer.fail(f"{number}.jpg", "is damaged")
+    writer.close()  # killed here
+    with (tmp_path / "run" / "failed.jsonl").open("a") as stream:
+        stream.write('{"source": "cut.jpg", "rea')
+    expected = {f"{number}.jpg": "is damaged" for number in range(20)}
+    assert load_run(tmp_path / "run").failed == expected
+    again = open_run(tmp_path / "run", HEADER)
+    again.add(inspection("3.jpg"))
+    again.finish()
+    del expected["3.jpg"]
+    assert load_run(tmp_path / "run").failed == expected
+    assert not (tmp_path / "run" / "failed.jsonl").exists()
+
+
+def held(folder, *paths):
+    writer = open_run(folder, HEADER)
+    try:
+        return writer.recognise(paths)
+    finally:
+        writer.close()
+
+
+def files_in(folder, **contents):
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for name, content in contents.items():
+        paths.append(folder / f"{name}.jpg")
+        paths[-1].write_text(content)
+    return paths
+
+
+def write_run(folder, paths):
+    writer = open_run(folder, HEADER)
+    for seed, path in enumerate(paths):
+        digest = files.file_sha256(path)
+        writer.add(inspection(str(path), seed=seed), file_sha256=digest)
+    writer.finish()
+
+
+def test_files_are_known_by_their_content(tmp_path):
+    a, b, c = files_in(tmp_path / "x", a="one", b="two", c="two")
+    write_run(tmp_path / "run", [a, b, c])
+    assert held(tmp_path / "run", a, b, c) == {a: str(a), b: str(b), c: str(c)}
+    a.write_text("another")
+    (copy,) = files_in(tmp_path / "y", copy="two")
+    assert held(tmp_path / "run", a, b, copy) == {b: str(b)}  # a copy is a second image
+    b.unlink()
+    assert held(tmp_path / "run", b) == {b: str(b)}  # nothing speaks against its record
+    assert held(tmp_path / "run", copy) == {copy: str(b)}  # now it has been moved
+
+
+def test_equal_files_that_move_together_keep_their_names_apart(tmp_path):
+    a, b = files_in(tmp_path / "x", a="same", b="same")
+    write_run(tmp_path / "run", [a, b])
+    (tmp_path / "x").rename(tmp_path / "y")
+    b, a = (tmp_path / "y" / name for name in ("b.jpg", "a.jpg"))
+    found = held(tmp_path / "run", b, a)
+    assert {path.name: Path(source).name for path, source in found.items()} == {
+        "a.jpg": "a.jpg",
+        "b.jpg": "b.jpg",
+    }
+
+
+def test_a_new_image_under_the_old_name_of_a_moved_one_leaves_it_alone(tmp_path):
+    (old,) = files_in(tmp_path / "x", a="one")
+    write_run(tmp_path / "run", [old])
+    new = old.rename(tmp_path / "b.jpg")
+    old.write_text("two")
+    writer = open_run(tmp_path / "run", HEADER)
+    assert writer.recognise([old, new]) == {}  # not before the old name is given up
+    old.unlink()
+    assert writer.recognise([new]) == {new: str(old)}
+    writer.revise(writer.record(str(old)), str(new), None, None)
+    writer.add(inspection(str(old), seed=5))
+    run = writer.finish()
+    assert {one.source for one in run.records} == {str(old), str(new)}
+    same(inspection(str(old), seed=5), next(i for i in run.inspections if i.source == str(old)))
+    same(inspection(str(new)), next(i for i in run.inspections if i.source == str(new)))
+
+
+def test_a_replaced_image_that_cannot_be_read_has_no_verdict(tmp_path):
+    (path,) = files_in(tmp_path / "x", a="one")
+    write_run(tmp_path / "run", [path])
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.fail(str(path), "is damaged")
+    writer.close()
+    run = load_run(tmp_path / "run")
+    assert run.failed == {str(path): "is damaged"}
+    assert run.records == ()
+
+
+def test_what_changes_about_a_held_image_is_written_and_drawn(tmp_path):
+    (path,) = files_in(tmp_path / "x", a="one")
+    write_run(tmp_path / "run", [path])
+    picture = next((tmp_path / "run" / "views").glob("*[0-9a-f].png"))
+    before = picture.read_bytes()
+    missed = Outcome((True, False), (("zebra", (1.0, 2.0, 3.5, 4.0)),))
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.revise(writer.record(str(path)), str(path), 7, missed)
+    (record,) = writer.finish().records
+    assert (record.outcome, record.image_id) == (missed, 7)
+    assert picture.read_bytes() != before  # the missed object is dashed
+
+
+# Two writers
+
+WRITING = """
+import sys
+from samples import DETECTOR, NAMES, SETTINGS, inspection
+from xai_detect.output.folder.header import Header
+from xai_detect.output.write import open_run
+
+header = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
+writer = open_run(sys.argv[1], header)
+for number in range(int(sys.argv[2])):
+    writer.add(inspection(f"{number}.jpg", seed=number))
+    print(number, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another_process(code, *arguments):
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_writer_is_told_and_readers_are_not_kept_out(tmp_path):
+    with another_process(WRITING, tmp_path / "run", 1) as process:
+        assert process.stdout.readline() == "0\n"
+        with pytest.raises(InputError, match="is being written by someone else"):
+            open_run(tmp_path / "run", HEADER)
+        assert len(load_run(tmp_path / "run").inspections) == 1
+        process.kill()
+        process.wait(60)
+        assert open_run(tmp_path / "run", HEADER).done == {"0.jpg"}  # the lock died with it
+
+
+def test_a_process_that_is_killed_loses_at_most_the_image_in_work(tmp_path):
+    folder = tmp_path / "run"
+    with another_process(WRITING, folder, 1000) as process:
+        for number in range(3):
+            assert process.stdout.readline() == f"{number}\n"
+        process.kill()  # anywhere in the next one
+        process.wait(60)
+        said = process.stdout.read().splitlines()
+    writer = open_run(folder, HEADER)
+    assert {f"{number}.jpg" for number in range(3 + len(said))} <= writer.done
+    run = writer.finish()
+    assert len(run.records) <= 4 + len(said)
+    for one in run.inspections:
+        same(inspection(one.source, seed=int(one.source.split(".")[0])), one)
+    assert not list(folder.rglob(f".*{files.PART}"))
+
+
+def test_a_second_writer_in_the_same_process_is_told_as_well(tmp_path):
+    writer = open_run(tmp_path / "run", HEADER)
+    with pytest.raises(InputError, match="someone else"):
+        save([inspection()], tmp_path / "run")
+    writer.finish()
+    save([inspection()], tmp_path / "other")
+    with pytest.raises(InputError, match="is finished; open it again"):
+        writer.add(inspection())
+    assert open_run(tmp_path / "run", HEADER).done == frozenset()
+
+
+OVERWRITING = """
+import sys
+from pathlib import Path
+from xai_detect.values.files import write_bytes
+
+for _ in range(200):
+    write_bytes(Path(sys.argv[1]), sys.argv[2].encode() * 5000)
+print("through", flush=True)
+"""
+
+
+def test_two_processes_that_write_one_file_never_meet(tmp_path):
+    path = tmp_path / "one.bin"
+    with (
+        another_process(OVERWRITING, path, "a") as first,
+        another_process(OVERWRITING, path, "b") as second,
+    ):
+        assert [one.stdout.readline() for one in (first, second)] == ["through\n"] * 2
+    assert path.read_bytes() in (b"a" * 5000, b"b" * 5000)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# Tables
+
+
+def test_images_are_numbered_once_and_never_taken_for_another():
+    assert image_ids([("x", None), ("y", None)]) == [1, 2]
+    assert image_ids([("x", 7), ("y", None), ("z", 3), ("w", None)]) == [7, -1, 3, -2]
+    assert image_ids([("x", "seven"), ("y-01", None)]) == ["seven", "y-01"]
+
+
+def test_files_whose_names_hold_one_number_are_two_images(tmp_path):
+    save([inspection("1.png"), inspection("01.png", seed=1), inspection("a.png")], tmp_path / "run")
+    rows = json.loads((tmp_path / "run" / "detections.json").read_text())
+    images = json.loads((tmp_path / "run" / "run.json").read_text())["images"]
+    assert [one["id"] for one in images] == [1, 2, 3]
+    names = {one["id"]: one["file_name"] for one in images}
+    assert all(names[row["image_id"]] == row["file_name"] for row in rows)
+
+
+def test_the_data_sets_ids_stay_to_the_end(tmp_path):
+    header = replace(HEADER, category_ids=(90, 3))
+    writer = open_run(tmp_path / "run", header)
+    writer.add(inspection("a.jpg"), image_id=139)
+    writer.add(inspection("b.jpg", seed=1))
+    writer.finish()
+    rows = json.loads((tmp_path / "run" / "detections.json").read_text())
+    assert [(row["image_id"], row["category_id"]) for row in rows] == [
+        (139, 90), (139, 3), (-1, 90), (-1, 3),
+    ]  # fmt: skip
+    run = load_run(tmp_path / "run")
+    assert (run.header.category_ids, run.records[0].image_id) == ((90, 3), 139)
+    open_run(tmp_path / "run", replace(header, category_ids=(1, 2))).finish()  # ids were corrected
+    assert load_run(tmp_path / "run").header.category_ids == (1, 2)
+
+
+def test_every_run_has_the_same_columns(tmp_path):
+    strange = Evidence({"inside": 0.5, "wit": 2.0})
+    one = inspection("strange.jpg", rows=1)
+    one = replace(
+        one,
+        evidence=(strange,),
+        explanations=tuple(replace(each, measured={"masks": 9.0}) for each in one.explanations),
+    )
+    schemas = []
+    for place, ones in (
+        ("empty", [inspection(rows=0)]), ("usual", [inspection()]), ("strange", [one]),
+    ):  # fmt: skip
+        save(ones, tmp_path / place)
+        table = pq.read_table(tmp_path / place / "evidence.parquet")
+        schemas.append(table.schema)
+        types = {field.type for field in table.schema}
+        assert pa.null() not in types
+    assert schemas[0] == schemas[1] == schemas[2]
+    assert table["others"].to_pylist() == [[("evidence_wit", 2.0), ("measured_masks", 9.0)]]
+    assert table["evidence_inside"].to_pylist() == [0.5]
+    assert table["evidence_ring"].to_pylist() == [None]
+
+
+def test_every_kind_of_evidence_has_a_column():
+    listed = re.findall(r"^([a-z_]+(?:, [a-z_]+)*) {2,}", evidence.__doc__, re.MULTILINE)
+    assert {name for row in listed for name in row.split(", ")} == set(EVIDENCE)
+
+
 # A full disk
 
 
@@ -297,6 +630,7 @@ def test_a_full_disk_is_one_sentence_and_costs_nothing_that_was_written(tmp_path
     writer = open_run(folder, HEADER)
     writer.add(inspection("a.jpg"))
     writer.finish()
+    writer = open_run(folder, HEADER)
     before = contents(folder)
     opened = Path.open
     with monkeypatch.context() as patch:

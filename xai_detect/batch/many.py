@@ -9,19 +9,23 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.evaluate import Inspector
 from xai_detect.evaluation.outcomes import GroundTruth, outcome
 from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import detect, inspect
-from xai_detect.output.folder.load import load_run
+from xai_detect.output.folder.load import read_inspection
 from xai_detect.output.folder.pixels import image_sha256, quantised
-from xai_detect.output.write import RunWriter
+from xai_detect.output.writer import RunWriter
 from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
+from xai_detect.values.detections import Detections
+from xai_detect.values.files import file_sha256
 from xai_detect.values.findings import Inspection
 from xai_detect.values.images import load_image
+from xai_detect.values.truth import Outcome, Scan
 
 SAMPLED = 5
 """Images looked at to foretell the cost of a run."""
@@ -55,28 +59,26 @@ def expected_seconds(
     return sum(costs) / len(costs) * len(sources) if costs else 0.0
 
 
-def remembered(run: RunWriter, judge: Inspector) -> Inspector:
+def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
     """Judge each image once: what the run holds is handed out, the rest is judged and added.
 
-    An image whose pixels are not those that the run holds under its name is an ``InputError``.
+    An image whose pixels are not those that the run holds under its name is judged again.
 
     Args:
         run: Where inspections are kept, by the image's name.
         judge: Inspects an image that the run does not hold.
+        dataset: Where the images come from; gives them their ids.
     """
-    held = load_run(run.folder)
-    places = {record.source: place for place, record in enumerate(held.records)}
+    ids = {scan.name: scan.image_id for scan in dataset.scans}
 
     def judge_once(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
-        if name in places:
-            if held.records[places[name]].image_sha256 != image_sha256(quantised(image)):
-                raise InputError(
-                    f"{run.folder} holds verdicts of another image named {name}; "
-                    "choose another folder"
-                )
-            return held.inspections[places[name]]
+        if name in run.done:
+            record = run.record(name)
+            if record.image_sha256 == image_sha256(quantised(image)):
+                run.revise(record, name, ids[name], record.outcome)
+                return read_inspection(run.folder, run.header.provenance, record)
         inspection = judge(image, name)
-        run.add(inspection)
+        run.add(inspection, image_id=ids[name], anew=True)
         return inspection
 
     return judge_once
@@ -99,7 +101,7 @@ def inspect_all(
     Args:
         detector: The detector.
         sources: Image files.
-        run: Where results go; what it holds already is not done again.
+        run: Where results go; what it holds already is only held against the annotations again.
         method: How to explain.
         confidence: Detections at or below it are dropped.
         as_class: Ask every box about this class instead of its own.
@@ -110,9 +112,14 @@ def inspect_all(
     Raises:
         InputError: If the run folder cannot be written; what was written stays.
     """
+    held = run.recognise(sources)
     for path in sources:
-        if str(path) not in run.done:
+        scan = truth.scan(path) if truth is not None else None
+        if path in held:
+            _compare_again(run, held[path], path, truth, scan)
+        else:
             try:
+                digest = file_sha256(path)
                 inspection = inspect(
                     detector,
                     path,
@@ -124,7 +131,24 @@ def inspect_all(
             except XaiDetectError as error:
                 run.fail(str(path), str(error))
             else:
-                if truth is not None:
-                    inspection = replace(inspection, outcome=outcome(truth, inspection))
-                run.add(inspection)
+                compared = _outcome(truth, scan, inspection.detections)
+                run.add(
+                    replace(inspection, outcome=compared),
+                    image_id=scan.image_id if scan is not None else None,
+                    file_sha256=digest,
+                    anew=True,
+                )
         step()
+
+
+def _compare_again(
+    run: RunWriter, source: str, path: Path, truth: GroundTruth | None, scan: Scan | None
+) -> None:
+    """Bring a held image up to date: its file may have been moved, its annotations corrected."""
+    record = run.record(source)
+    compared = _outcome(truth, scan, record.detections)
+    run.revise(record, str(path), scan.image_id if scan is not None else None, compared)
+
+
+def _outcome(truth: GroundTruth | None, scan: Scan | None, found: Detections) -> Outcome | None:
+    return None if truth is None or scan is None else outcome(truth, scan, found)

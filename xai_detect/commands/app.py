@@ -109,6 +109,10 @@ def evaluate(
         Path | None,
         typer.Option(help="Run folder that keeps the verdicts; an unfinished one goes on."),
     ] = None,
+    detections: Annotated[
+        Path | None,
+        typer.Option(help="File for the detections behind AP: COCO results, the data's own ids."),
+    ] = None,
     as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
@@ -130,6 +134,7 @@ def evaluate(
         domain=domain,
         plots=plots,
         out=out,
+        detections=detections,
         as_json=as_json,
     )
 

@@ -10,10 +10,13 @@ from xai_detect.commands import options, prepare, text
 from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
 from xai_detect.evaluation.evaluate import evaluate
+from xai_detect.evaluation.outcomes import category_ids
 from xai_detect.explainers.methods import build_method
 from xai_detect.output.drawing.plots import save_plots
+from xai_detect.output.exchange import write_coco_results
 from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY
+from xai_detect.values.detections import Detections
 
 
 def run(
@@ -33,6 +36,7 @@ def run(
     domain: str | None,
     plots: Path | None,
     out: Path | None,
+    detections: Path | None,
     as_json: bool,
 ) -> None:
     """Evaluate a detector over a data set and print the figures.
@@ -51,13 +55,18 @@ def run(
         header = prepare.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data, engine)
         read = {"images": images and str(images.resolve()), "split": split}
         chosen_from = {name: value for name, value in read.items() if value is not None}
-        header = replace(header, options={**header.options, **chosen_from})
+        header = replace(
+            header,
+            options={**header.options, **chosen_from},
+            category_ids=category_ids(dataset, detector.class_names),
+        )
         kept = open_run(out, header, command=options.command())
-        inspector = remembered(kept, inspector)
+        inspector = remembered(kept, inspector, dataset)
     if explain:
         known = frozenset() if kept is None else kept.done
         paths = [scan.path for scan in dataset.scans if scan.name not in known]
         options.tell_cost(expected_seconds(detector, chosen, paths, conf), len(paths))
+    seen: list[tuple[int | str, Detections]] = []
     try:
         with options.bar("evaluating", len(dataset)) as step:
             result = evaluate(
@@ -67,6 +76,7 @@ def run(
                 explain=explain,
                 inspector=inspector,
                 progress=lambda *_: step(),
+                each=lambda scan, found: seen.append((scan.image_id, found)),
             )
     except KeyboardInterrupt:
         if kept is not None:
@@ -77,6 +87,8 @@ def run(
         options.notes.print(f"report: {kept.finish().folder / 'report.html'}")
     for problem in result.problems:
         options.notes.print(f"note: {problem}")
+    if detections is not None:
+        write_coco_results(detections, seen, dataset.class_ids)
     if plots is not None:
         save_plots(result, plots)
     typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))

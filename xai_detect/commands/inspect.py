@@ -1,5 +1,6 @@
 """``xai-detect inspect``: find objects, explain each, say which can be trusted."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -51,8 +52,11 @@ def run(
         label_of(as_class, detector.class_names)
     known = None if truth is None else prepare.ground_truth(truth, detector.class_names)
     header = prepare.header(detector, chosen, conf, iou, as_class, rules, truth, engine)
+    if known is not None:
+        header = replace(header, category_ids=known.category_ids)
     run = open_run(out, header, command=options.command())
-    left = [one for one in sources if str(one) not in run.done]
+    held = run.recognise(sources)
+    left = [one for one in sources if one not in held]
     if len(left) < len(sources):
         options.notes.print(
             f"{out}: {len(sources) - len(left)} of {len(sources)} images are done already"

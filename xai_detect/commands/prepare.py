@@ -69,5 +69,7 @@ def header(
         settings=settings_of(method),
         confidence=confidence,
         asked=asked,
-        options={"policy": dict(policy.limits), "iou": iou, **compared},
+        limits=policy.limits,
+        sentences=policy.sentences,
+        options={"iou": iou, **compared},
     )

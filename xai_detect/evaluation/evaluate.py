@@ -55,6 +55,7 @@ def evaluate(
     method: str = "integrated_gradients",
     inspector: Inspector | None = None,
     progress: Callable[[int, int], None] | None = None,
+    each: Callable[[Scan, Detections], None] | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Run a detector over a data set and hold detections and verdicts against the truth.
@@ -72,6 +73,7 @@ def evaluate(
         inspector: Explains and judges one image, given the image and its name, with the same
             threshold; None means ``inspect``. A run that was begun before can hand out its results.
         progress: Called after each image with the number done and the number of all.
+        each: Called with each image and every detection that enters AP, in the data set's labels.
         seed: Of the bootstrap intervals.
 
     Raises:
@@ -84,9 +86,11 @@ def evaluate(
     judge: Inspector | None = None
     if explain:
         judge = inspector or _inspector(detector, method, confidence)
-    problems, seen = [*dataset.problems, *notes], []
+    problems = [*dataset.problems, *notes]
+    seen: list[_Seen] = []
     own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
     for done, scan in enumerate(dataset.scans, start=1):
+        before = len(seen)
         try:
             seen.append(_see(detector, scan, confidence, own_labels, judge))
         except InputError as error:
@@ -94,6 +98,8 @@ def evaluate(
         except _UnexplainedError as error:
             seen.append(_see(detector, scan, confidence, own_labels, None))
             problems.append(f"{scan.name}: {error}; its verdicts are left out")
+        if each is not None and len(seen) > before:
+            each(scan, seen[-1].detections)
         if progress is not None:
             progress(done, len(dataset))
     if not seen:

@@ -1,13 +1,13 @@
 """Which detections are right and which objects were missed, where an image is annotated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from xai_detect.data.classes import pair_classes, relabel
 from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
-from xai_detect.values.findings import Inspection
+from xai_detect.values.detections import Detections
 from xai_detect.values.truth import Outcome, Scan
 
 
@@ -19,11 +19,17 @@ class GroundTruth:
         scans: By the image's resolved path.
         labels: The data set's label of each of the detector's labels that it shares.
         class_names: The data set's classes, in label order.
+        category_ids: The data set's id of each of the detector's classes; see ``category_ids``.
     """
 
     scans: Mapping[Path, Scan]
     labels: Mapping[int, int]
     class_names: tuple[str, ...]
+    category_ids: tuple[int | str, ...]
+
+    def scan(self, source: str | Path) -> Scan | None:
+        """The annotations of an image; None if it is not annotated."""
+        return self.scans.get(Path(source).resolve())
 
 
 def ground_truth(dataset: Dataset, class_names: tuple[str, ...]) -> GroundTruth:
@@ -38,29 +44,51 @@ def ground_truth(dataset: Dataset, class_names: tuple[str, ...]) -> GroundTruth:
     """
     labels, _ = pair_classes(class_names, dataset.class_names)
     scans = {scan.path.resolve(): scan for scan in dataset.scans}
-    return GroundTruth(scans, labels, dataset.class_names)
+    return GroundTruth(scans, labels, dataset.class_names, category_ids(dataset, class_names))
 
 
-def outcome(known: GroundTruth, inspection: Inspection) -> Outcome | None:
-    """What became of each detection and each object; None if the image is not annotated.
+def category_ids(dataset: Dataset, class_names: Sequence[str]) -> tuple[int | str, ...]:
+    """The data set's id of each of a detector's classes.
+
+    A class that the data set does not have gets a number above all of its ids, or its own name if
+    they are text, so that it is never taken for another.
+
+    Raises:
+        InputError: If detector and data set share no class.
+    """
+    labels, _ = pair_classes(class_names, dataset.class_names)
+    numbers = [one for one in dataset.class_ids if isinstance(one, int)]
+    beyond = max(numbers, default=0) + 1
+    return tuple(
+        dataset.class_ids[labels[label]]
+        if label in labels
+        else (beyond + label if len(numbers) == len(dataset.class_ids) else name)
+        for label, name in enumerate(class_names)
+    )
+
+
+def outcome(known: GroundTruth, scan: Scan, found: Detections) -> Outcome:
+    """What became of each detection and each object of an annotated image.
 
     Pairs are formed as in ``measures.matching.match``. Detections of classes that the data set
     does not have are neither right nor wrong; objects of classes that the detector does not have
     are not counted as missed.
+
+    Args:
+        known: The annotations.
+        scan: Those of this image.
+        found: What the detector found in it.
     """
-    scan = known.scans.get(Path(inspection.source).resolve())
-    if scan is None:
-        return None
-    detections, rows = relabel(inspection.detections, known.labels, known.class_names)
+    detections, rows = relabel(found, known.labels, known.class_names)
     truth = scan.truth()
     matches = match(detections, truth)
-    right: list[bool | None] = [None] * len(inspection.detections)
+    right: list[bool | None] = [None] * len(found)
     for number, row in enumerate(rows):
         right[row] = None if bool(matches.ignored[number]) else bool(matches.right[number])
-    found, shared = set(matches.truth.tolist()), set(known.labels.values())
+    matched, shared = set(matches.truth.tolist()), set(known.labels.values())
     missed = tuple(
         (known.class_names[item.label], item.box)
         for row, item in enumerate(scan.items)
-        if item.label in shared and bool(truth.counted[row]) and row not in found
+        if item.label in shared and bool(truth.counted[row]) and row not in matched
     )
     return Outcome(tuple(right), missed)

@@ -1,7 +1,8 @@
 """To and from the records of other libraries; none of them is needed to import this module."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.output.folder.records import Record, verdict_to_json
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import UNKNOWN, Detections
+from xai_detect.values.files import replacing
 from xai_detect.values.findings import Inspection
 from xai_detect.values.json import as_box, as_mapping, as_number, numbers_to_json, read_json
 
@@ -106,7 +108,7 @@ def from_torchvision(
 def to_coco_results(
     found: Inspection | Record | Detections,
     image_id: int | str,
-    category_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int | str] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows in COCO results format; of an inspection, with ``asked``, ``verdict`` and ``evidence``.
 
@@ -142,11 +144,38 @@ def to_coco_results(
     return rows
 
 
+def write_coco_results(
+    path: Path,
+    found: Iterable[tuple[int | str, Detections]],
+    category_ids: Sequence[int | str] | None = None,
+) -> None:
+    """Write COCO results, a row a line: the form in which any COCO tool scores them.
+
+    Args:
+        path: The file to write.
+        found: Image id and detections of each image; read one at a time.
+        category_ids: As in ``to_coco_results``.
+
+    Raises:
+        InputError: If there are not as many ids as classes, or the disk refuses.
+    """
+    rows = (
+        json.dumps(row, allow_nan=False)
+        for image_id, detections in found
+        for row in to_coco_results(detections, image_id, category_ids)
+    )
+    with replacing(path) as stream:
+        stream.write(b"[")
+        for number, row in enumerate(rows):
+            stream.write((",\n" if number else "\n").encode() + row.encode("ascii"))
+        stream.write(b"\n]\n")
+
+
 def from_coco_results(
     source: str | Path | Sequence[Mapping[str, Any]],
     class_names: tuple[str, ...],
     image_sizes: Mapping[int | str, Size],
-    category_ids: Sequence[int] | None = None,
+    category_ids: Sequence[int | str] | None = None,
 ) -> dict[int | str, Detections]:
     """Read COCO results: detections per image id, best first.
 
@@ -157,9 +186,12 @@ def from_coco_results(
         category_ids: As in ``to_coco_results``.
 
     Raises:
-        InputError: If a row names an unknown image or category, or its box or score is impossible.
+        InputError: If a row names an unknown image or category, its box or score is impossible, or
+            there is not one id of its own for each class.
     """
     label_by_id = {one: label for label, one in enumerate(_category_ids(class_names, category_ids))}
+    if len(label_by_id) < len(class_names):
+        raise InputError("two classes have the same category id, so rows cannot be told apart")
     if isinstance(source, str | Path):
         source = read_json(Path(source))
     found: dict[int | str, list[tuple[list[float], float, int]]] = {one: [] for one in image_sizes}
@@ -188,7 +220,7 @@ def from_coco_results(
 
 
 def _coco_row(
-    content: Any, label_by_id: Mapping[int, int]
+    content: Any, label_by_id: Mapping[int | str, int]
 ) -> tuple[int | str, list[float], float, int]:
     row = as_mapping(content)
     left, top, width, height = as_box(row["bbox"])
@@ -210,12 +242,14 @@ def _coco_row(
     )
 
 
-def _category_ids(class_names: tuple[str, ...], given: Sequence[int] | None) -> Sequence[int]:
+def _category_ids(
+    class_names: tuple[str, ...], given: Sequence[int | str] | None
+) -> Sequence[int | str]:
     if given is not None:
-        if len(given) != len(class_names) or len(set(given)) != len(given):
+        if len(given) != len(class_names):
             raise InputError(
                 f"{len(given)} category ids for {len(class_names)} classes; "
-                "expected one id per class, each used once"
+                "expected one id per class"
             )
         return given
     if _COCO_IDS.keys() <= set(class_names):

@@ -1,8 +1,7 @@
 """A run as tables for other programs: COCO results and one row per detection."""
 
-from collections import Counter
 from collections.abc import Sequence
-from pathlib import PurePath
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -11,31 +10,61 @@ import pyarrow.parquet as pq
 from xai_detect.output.exchange import to_coco_results
 from xai_detect.output.folder.records import Record
 
+EVIDENCE = (
+    "score", "inside", "ring", "outside", "chance_inside", "lift", "percentile", "without_box",
+    "context_only", "box_only", "box_only_least", "without_outside", "without_elsewhere",
+    "necessity", "sufficiency", "outside_effect", "rival", "rival_label", "margin",
+    "margin_box_only", "rival_box_only", "rival_box_label", "margin_without_outside",
+    "completeness_error", "repeatability", "input_level", "box_share", "forward_passes", "trust",
+)  # fmt: skip
+"""Numbers of ``xai_detect.trust.evidence`` that have a column."""
 
-def coco_table(records: Sequence[Record]) -> list[dict[str, Any]]:
+MEASURED = (
+    "completeness_error", "score", "baseline_score", "steps", "forward_passes", "backward_passes",
+    "seconds",
+)  # fmt: skip
+"""Numbers of an explanation that have a column, whatever the method."""
+
+
+def image_ids(images: Sequence[tuple[str, int | str | None]]) -> list[int | str]:
+    """One id per image: the data set's where it has one, else one that is made up here.
+
+    Without a data set images are numbered from 1 in the given order. With one, an image that it
+    does not know gets a negative number, or its name if the data set's ids are text, so that it is
+    never taken for another.
+
+    Args:
+        images: Name and the data set's id of each, None where it has none.
+    """
+    known = [one for _, one in images if one is not None]
+    if any(isinstance(one, str) for one in known):
+        return [name if one is None else one for name, one in images]
+    made = count(-1, -1) if known else count(1)
+    return [next(made) if one is None else one for _, one in images]
+
+
+def coco_table(
+    records: Sequence[Record], category_ids: Sequence[int | str] = ()
+) -> list[dict[str, Any]]:
     """All detections in COCO results format, each with its file, verdict and evidence.
 
-    ``image_id`` is the number in the file's name, as in COCO, or the record's name where files
-    are not numbered or two share a number.
+    Args:
+        records: The images, in the order of their sources.
+        category_ids: As in ``to_coco_results``; empty for the default.
     """
-    stems = Counter(_stem(record) for record in records)
-    rows: list[dict[str, Any]] = []
-    for record in records:
-        stem = _stem(record)
-        numbered = stem.isascii() and stem.isdecimal() and len(stem) < 19 and stems[stem] == 1
-        image_id = int(stem) if numbered else record.name
-        rows += [{**row, "file_name": record.source} for row in to_coco_results(record, image_id)]
-    return rows
-
-
-def _stem(record: Record) -> str:
-    return PurePath(record.source.replace("\\", "/")).stem
+    ids = image_ids([(record.name, record.image_id) for record in records])
+    return [
+        {**row, "file_name": record.source}
+        for image_id, record in zip(ids, records, strict=True)
+        for row in to_coco_results(record, image_id, category_ids or None)
+    ]
 
 
 def evidence_table(records: Sequence[Record]) -> pa.Table:
-    """One row per detection; evidence and the method's own numbers as columns, null if unmeasured.
+    """One row per detection, with the same columns whatever was run; null is unmeasured.
 
-    Columns of evidence start with ``evidence_``, those of the method with ``measured_``.
+    Columns of evidence start with ``evidence_``, those of the method with ``measured_``. Numbers
+    that have no column of their own lie in the map ``others`` under such names.
     """
     rows = [
         {
@@ -51,35 +80,44 @@ def evidence_table(records: Sequence[Record]) -> pa.Table:
             "sentence": _printable(record.verdicts[row].sentence),
             "right": None if record.outcome is None else record.outcome.right[row],
             "method": record.methods[row],
-            **{f"evidence_{name}": value for name, value in record.evidence[row].items()},
-            **{f"measured_{name}": value for name, value in record.measured[row].items()},
+            **_numbers(record, row),
         }
         for record in records
         for row, (own, target) in enumerate(zip(record.detections, record.targets, strict=True))
     ]
-    numbers = sorted({name for row in rows for name in row} - _FIXED.keys())
-    schema = pa.schema([*_FIXED.items(), *((name, pa.float64()) for name in numbers)])
     columns = [
         pa.array((row.get(field.name) for row in rows), field.type, from_pandas=True)
-        for field in schema
+        for field in _SCHEMA
     ]
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=_SCHEMA)
 
 
-_FIXED = {
-    "image": pa.string(),
-    "source": pa.string(),
-    "detection": pa.int32(),
-    "label": pa.int32(),
-    "class": pa.string(),
-    "asked": pa.string(),
-    "score": pa.float64(),
-    **dict.fromkeys(("x1", "y1", "x2", "y2"), pa.float64()),
-    "level": pa.string(),
-    "sentence": pa.string(),
-    "right": pa.bool_(),
-    "method": pa.string(),
-}
+def _numbers(record: Record, row: int) -> dict[str, Any]:
+    found = {f"evidence_{name}": value for name, value in record.evidence[row].items()}
+    found |= {f"measured_{name}": value for name, value in record.measured[row].items()}
+    others = [(name, value) for name, value in found.items() if name not in _SCHEMA.names]
+    return {**found, "others": others}
+
+
+_SCHEMA = pa.schema(
+    {
+        "image": pa.string(),
+        "source": pa.string(),
+        "detection": pa.int32(),
+        "label": pa.int32(),
+        "class": pa.string(),
+        "asked": pa.string(),
+        "score": pa.float64(),
+        **dict.fromkeys(("x1", "y1", "x2", "y2"), pa.float64()),
+        "level": pa.string(),
+        "sentence": pa.string(),
+        "right": pa.bool_(),
+        "method": pa.string(),
+        **{f"evidence_{name}": pa.float64() for name in EVIDENCE},
+        **{f"measured_{name}": pa.float64() for name in MEASURED},
+        "others": pa.map_(pa.string(), pa.float64()),
+    }
+)
 
 
 def _printable(text: str) -> str:

@@ -1,14 +1,28 @@
-"""What every image of a run has in common."""
+"""What every image of a run has in common, and whether two runs are one."""
 
 import dataclasses
+import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import xai_detect
 from xai_detect.values.detections import Provenance
-from xai_detect.values.json import as_list, as_mapping, as_number, as_text, damaged, number, plain
+from xai_detect.values.files import file_sha256
+from xai_detect.values.images import SUFFIXES
+from xai_detect.values.json import (
+    as_id,
+    as_list,
+    as_mapping,
+    as_number,
+    as_numbers,
+    as_text,
+    damaged,
+    number,
+    plain,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,9 +36,13 @@ class Header:
         settings: The method's hyper-parameters.
         confidence: Detections under this score were left out; NaN if unknown.
         asked: The class that was asked about in every box; None for each box's own class.
-        fill: What a removed pixel became.
-        seed: Start of every random choice.
+        limits: The policy's limits that verdicts were held against.
+        sentences: The policy's sentences that verdicts were told in.
         options: Anything else that changes a number, by name.
+        files: Digest of every file or folder that a setting names, by the setting.
+        version: Of this package.
+        category_ids: The data set's id of each class, in label order; empty without a data set.
+            They name the classes and change no number, so runs may differ in them.
     """
 
     provenance: Provenance
@@ -33,23 +51,80 @@ class Header:
     settings: Mapping[str, Any]
     confidence: float = math.nan
     asked: str | None = None
-    fill: str = ""
-    seed: int = 0
+    limits: Mapping[str, float] = field(default_factory=dict)
+    sentences: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    version: str = xai_detect.__version__
+    category_ids: tuple[int | str, ...] = ()
+
+
+def with_files(header: Header) -> Header:
+    """The header with the digests of the files that its settings name, as they lie there now."""
+    digests = {name: _digest(value) for name, value in header.settings.items()}
+    return replace(header, files={name: one for name, one in digests.items() if one})
+
+
+def _digest(setting: Any) -> str:
+    """Digest of the files behind a setting, which may list several; empty if it names none."""
+    if not isinstance(setting, str):
+        return ""
+    try:
+        found = [one for item in setting.split(",") for one in _digests(Path(item.strip()))]
+    except OSError:  # a text that cannot be the name of a file
+        return ""
+    return hashlib.sha256("".join(found).encode()).hexdigest() if len(found) > 1 else "".join(found)
+
+
+def _digests(path: Path) -> Iterator[str]:
+    if path.is_file():
+        yield file_sha256(path)
+    elif path.name and path.is_dir():
+        yield from (file_sha256(one) for one in sorted(path.iterdir()) if one.suffix in SUFFIXES)
+
+
+def completed(header: Header, other: Header) -> Header:
+    """A header of images without detections, so without a method, takes that of another."""
+    if header.method:
+        return header
+    return replace(header, method=other.method, settings=other.settings, files=other.files)
+
+
+def differences(before: Header, now: Header) -> list[str]:
+    """In what two runs differ, one phrase each."""
+    alike = replace(now, category_ids=before.category_ids)
+    return list(_differences(header_to_json(before), header_to_json(alike), ""))
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> Iterator[str]:
+    for key in dict.fromkeys((*new, *old)):
+        before, now = old.get(key), new.get(key)
+        name = f"{what} {key}".strip()
+        if before == now:
+            continue
+        if isinstance(before, dict) and isinstance(now, dict):
+            yield from _differences(before, now, name)
+        elif isinstance(before, list) and isinstance(now, list):
+            yield f"{name}: {len(before)} there, {len(now)} other ones here"
+        else:
+            yield f"{name}: {before} there, {now} here"
 
 
 def header_to_json(header: Header) -> dict[str, Any]:
     """The header, ready to be written or compared."""
     return {
+        "version": header.version,
         "model": dataclasses.asdict(header.provenance),
         "class_names": list(header.class_names),
         "method": header.method,
         "settings": plain(header.settings),
+        "files": dict(header.files),
         "confidence": number(header.confidence),
         "asked": header.asked,
-        "fill": header.fill,
-        "seed": header.seed,
+        "limits": plain(header.limits),
+        "sentences": dict(header.sentences),
         "options": plain(header.options),
+        "category_ids": list(header.category_ids),
     }
 
 
@@ -71,7 +146,14 @@ def header_from_json(content: Any, path: Path) -> Header:
             settings=as_mapping(content["settings"]),
             confidence=as_number(content["confidence"]),
             asked=None if asked is None else as_text(asked),
-            fill=as_text(content["fill"]),
-            seed=int(content["seed"]),
+            limits=as_numbers(content["limits"]),
+            sentences=_texts(content["sentences"]),
             options=as_mapping(content["options"]),
+            files=_texts(content["files"]),
+            version=as_text(content["version"]),
+            category_ids=tuple(as_id(one) for one in as_list(content["category_ids"])),
         )
+
+
+def _texts(content: Any) -> dict[str, str]:
+    return {name: as_text(value) for name, value in as_mapping(content).items()}

@@ -4,6 +4,7 @@ A folder may come from a stranger: no code in it is ever run, no file outside it
 every size is checked before memory is taken.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,17 @@ from xai_detect.errors import InputError
 from xai_detect.output.folder.header import Header, header_from_json
 from xai_detect.output.folder.pixels import image_from, image_sha256, read_maps, read_png
 from xai_detect.output.folder.records import Record, record_from_json
+from xai_detect.values.detections import Provenance
 from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.values.json import as_list, as_mapping, as_text, damaged, read_json
 
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
 
 MANIFEST = "run.json"
+
+FAILURES = "failed.jsonl"
+"""Files that failed since the manifest was written, one a line; the manifest takes them over."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,23 +74,29 @@ class Inspections(Sequence[Inspection]):
     def __getitem__(self, index: slice) -> list[Inspection]: ...
     def __getitem__(self, index: int | slice) -> Inspection | list[Inspection]:
         if isinstance(index, slice):
-            return [_inspection(self._run, record) for record in self._run.records[index]]
-        return _inspection(self._run, self._run.records[index])
+            return [self._read(record) for record in self._run.records[index]]
+        return self._read(self._run.records[index])
 
     def __iter__(self) -> Iterator[Inspection]:
-        return (_inspection(self._run, record) for record in self._run.records)
+        return (self._read(record) for record in self._run.records)
+
+    def _read(self, record: Record) -> Inspection:
+        return read_inspection(self._run.folder, self._run.header.provenance, record)
 
 
-def _inspection(run: Run, record: Record) -> Inspection:
+def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Inspection:
+    """One image of a run with its pixels and maps.
+
+    Raises:
+        InputError: If a file is missing, damaged, or not the one that was inspected.
+    """
     size = record.detections.image_size
-    path = inside(run.folder, f"views/{record.name}.clean.png")
+    path = inside(folder, f"views/{record.name}.clean.png")
     array = read_png(path, size)
     if image_sha256(array) != record.image_sha256:
         raise InputError(f"{path} is damaged (its pixels are not those that were inspected)")
     image = image_from(array)
-    heatmaps = read_maps(
-        inside(run.folder, f"maps/{record.name}.npz"), len(record.detections), size
-    )
+    heatmaps = read_maps(inside(folder, f"maps/{record.name}.npz"), len(record.detections), size)
     explanations = tuple(
         Explanation(heatmap, target, method, settings, measured)
         for heatmap, target, method, settings, measured in zip(
@@ -101,7 +112,7 @@ def _inspection(run: Run, record: Record) -> Inspection:
         evidence=record.evidence,
         verdicts=record.verdicts,
         outcome=record.outcome,
-        provenance=run.header.provenance,
+        provenance=provenance,
     )
 
 
@@ -118,17 +129,42 @@ def load_run(folder: str | Path) -> Run:
     content = read_json(path)
     with damaged(path):
         layout = content["format"]
-        header = header_from_json(content, path)
-        failed = {as_text(one["source"]): as_text(one["reason"]) for one in content["failed"]}
-        sessions = tuple(as_mapping(one) for one in as_list(content["sessions"]))
-        status, finished = as_text(content["status"]), as_text(content["finished"])
     if layout != FORMAT:
         raise InputError(
             f"{folder} has layout {layout}, but this version reads layout {FORMAT}; "
             "use the version of xai-detect that wrote it"
         )
+    header = header_from_json(content, path)
+    with damaged(path):
+        failed = {as_text(one["source"]): as_text(one["reason"]) for one in content["failed"]}
+        sessions = tuple(as_mapping(one) for one in as_list(content["sessions"]))
+        status, finished = as_text(content["status"]), as_text(content["finished"])
     records = read_records(folder, header.class_names)
+    failed |= _failed_since(folder)
+    for record in records:  # mended after it had failed
+        failed.pop(record.source, None)
     return Run(folder, header, status, sessions, finished, failed, records)
+
+
+def _failed_since(folder: Path) -> dict[str, str]:
+    """What failed after the manifest was written; a line that was cut short is left out."""
+    if not (folder / FAILURES).is_file():
+        return {}
+    path = inside(folder, FAILURES)
+    with damaged(path):
+        lines = path.read_bytes().split(b"\n")[:-1]
+        rows = [as_mapping(json.loads(line)) for line in lines]
+        return {as_text(one["source"]): as_text(one["reason"]) for one in rows}
+
+
+def read_record(folder: Path, name: str, class_names: tuple[str, ...]) -> Record:
+    """One finished image of a run.
+
+    Raises:
+        InputError: If its record is missing or damaged.
+    """
+    path = inside(folder, f"records/{name}.json")
+    return record_from_json(read_json(path), class_names, path)
 
 
 def read_records(folder: Path, class_names: tuple[str, ...]) -> tuple[Record, ...]:
@@ -138,7 +174,7 @@ def read_records(folder: Path, class_names: tuple[str, ...]) -> tuple[Record, ..
         InputError: If a record is damaged.
     """
     records = [
-        record_from_json(read_json(inside(folder, one)), class_names, one)
+        read_record(folder, one.stem, class_names)
         for one in (folder / "records").glob("[!.]*.json")
     ]
     return tuple(sorted(records, key=lambda record: record.source))

@@ -17,6 +17,7 @@ from xai_detect.values.findings import Evidence, Inspection, Level, Reason, Verd
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
     as_box,
+    as_id,
     as_list,
     as_mapping,
     as_number,
@@ -46,6 +47,8 @@ class Record:
         evidence: The numbers per target.
         verdicts: The judgement per target.
         outcome: Comparison with annotations; None if there are none.
+        image_id: The data set's own id of the image; None if no data set names it.
+        file_sha256: Digest of the file it was read from; empty if there was none.
     """
 
     name: str
@@ -59,6 +62,8 @@ class Record:
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
     outcome: Outcome | None
+    image_id: int | str | None
+    file_sha256: str
 
 
 def file_name(source: str) -> str:
@@ -87,7 +92,12 @@ def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
+def record_to_json(
+    inspection: Inspection,
+    image_sha256: str,
+    image_id: int | str | None = None,
+    file_sha256: str = "",
+) -> dict[str, Any]:
     """Everything about one image except its pixels and maps."""
     found = inspection.detections
     rows = zip(
@@ -100,7 +110,9 @@ def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
     )
     return {
         "source": inspection.source,
+        "image_id": image_id,
         "image_sha256": image_sha256,
+        "file_sha256": file_sha256,
         "image_size": list(found.image_size),
         "detections": [
             {
@@ -120,11 +132,14 @@ def record_to_json(inspection: Inspection, image_sha256: str) -> dict[str, Any]:
             }
             for own, target, explanation, evidence, verdict in rows
         ],
-        "outcome": None if inspection.outcome is None else _outcome_to_json(inspection.outcome),
+        "outcome": outcome_to_json(inspection.outcome),
     }
 
 
-def _outcome_to_json(outcome: Outcome) -> dict[str, Any]:
+def outcome_to_json(outcome: Outcome | None) -> dict[str, Any] | None:
+    """A comparison with annotations; None where there is none."""
+    if outcome is None:
+        return None
     return {
         "right": list(outcome.right),
         "missed": [{"class": name, "box": list(box)} for name, box in outcome.missed],
@@ -173,7 +188,9 @@ def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> 
             measured=tuple(as_numbers(row["measured"]) for row in rows),
             evidence=tuple(_evidence(row) for row in rows),
             verdicts=tuple(_verdict(row["verdict"]) for row in rows),
-            outcome=_outcome(content.get("outcome"), len(rows)),
+            outcome=_outcome(content["outcome"], len(rows)),
+            image_id=None if content["image_id"] is None else as_id(content["image_id"]),
+            file_sha256=as_text(content["file_sha256"]),
         )
 
 

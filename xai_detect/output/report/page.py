@@ -6,10 +6,11 @@ unwieldy, the last ones in the queue are linked instead.
 """
 
 import codecs
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -81,6 +82,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "tally": tally(verdicts),
         "detections": len(verdicts),
         "outcomes": outcome_words(run.records),
+        "any_missed": any(one.outcome is not None and one.outcome.missed for one in run.records),
         "classes": _by_class(run),
         "facts": list(_facts(run)),
         "smoothing": f"{100 * SMOOTHING:.1f} %",
@@ -118,13 +120,12 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     yield "Settings", _listed(header.settings)
     yield (
         "Lowest confidence",
-        "unknown" if header.confidence != header.confidence else str(header.confidence),
+        "unknown" if math.isnan(header.confidence) else str(header.confidence),
     )
     if header.asked:
         yield "Asked about", f"{header.asked}, in every box"
-    if header.fill:
-        yield "Removed pixels became", header.fill
-    yield "Seed", str(header.seed)
+    if header.limits:
+        yield "Limits of the policy", _listed(header.limits)
     if header.options:
         yield "Further options", _listed(header.options)
     yield "Finished", _moment(run.finished) + ("" if run.status == "done" else f" ({run.status})")
@@ -134,11 +135,11 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _listed(values: Any) -> str:
-    if not isinstance(values, dict):
+    if not isinstance(values, Mapping):
         return str(plain(values))
     parts = []
     for name, value in values.items():
-        text = f"({_listed(value)})" if isinstance(value, dict) else str(value)
+        text = f"({_listed(value)})" if isinstance(value, Mapping) else str(value)
         parts.append(f"{name} {text}")
     return ", ".join(parts) or "none"
 
@@ -182,17 +183,24 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
-def _card_outcome(record: Record, row: int) -> tuple[str, str]:
-    """A word for the comparison with the annotations, and a sentence; both empty without one."""
+class _Compared(NamedTuple):
+    """How a detection compares with the annotations: how it looks, a word, a sentence."""
+
+    style: str
+    word: str
+    sentence: str
+
+
+def _card_outcome(record: Record, row: int) -> _Compared | None:
     if record.outcome is None:
-        return "", ""
+        return None
     name = record.detections.target(row).name
     match record.outcome.right[row]:
         case True:
-            return "right", f"The annotations have {name} here."
+            return _Compared("right", "right", f"The annotations have {name} here.")
         case False:
-            return "wrong", f"The annotations have no {name} here."
-    return "not judged", "The annotations do not say what is here."
+            return _Compared("wrong", "wrong", f"The annotations have no {name} here.")
+    return _Compared("not-judged", "not judged", "The annotations do not say what is here.")
 
 
 def _missed(run: Run) -> Iterator[dict[str, Any]]:
