@@ -41,9 +41,9 @@ def scan():
 
 def loaded(device):
     return UltralyticsDetector(
-        load_entry(entry(shipped(), "planted/object")).network,
+        load_entry(entry(shipped(), "planted/object")).network.to(device),
         Provenance("planted/object", "ultralytics", "", "xray", "96"),
-        imgsz=96, fill=1.0, device=device,
+        imgsz=96, fill=1.0,
     )  # fmt: skip
 
 
