@@ -16,11 +16,14 @@ import math
 import os
 import platform
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.stats import spearmanr
 
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.place import place
@@ -28,7 +31,7 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.explainers.masks.bank import DESIGNS, Draw, MaskBank, Mixer, Raster
 from xai_detect.explainers.masks.estimate import ESTIMATORS, MaskEstimator
 from xai_detect.inspection.image import detect
-from xai_detect.measures.statistics import bootstrap, spearman
+from xai_detect.measures.statistics import bootstrap
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
 from xai_detect.values.images import load_image
@@ -139,7 +142,7 @@ def odd_share(pairs: list[torch.Tensor]) -> torch.Tensor:
 
 def rank(one: torch.Tensor, other: torch.Tensor) -> float:
     """Spearman's correlation of two maps."""
-    return spearman(one.flatten().numpy(), other.flatten().numpy())
+    return float(spearmanr(one.flatten().numpy(), other.flatten().numpy()).statistic)
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -147,9 +150,14 @@ def summary(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     figures = {}
     for name in rows[0]:
         values = [row[name] for row in rows]
-        low, high = bootstrap(values, lambda some: sum(some) / len(some), seed=0)
+        mean = partial(_mean_of_drawn, np.array(values))
+        ((low, high),) = bootstrap(len(values), mean, seed=0)
         figures[name] = {"mean": sum(values) / len(values), "low": low, "high": high}
     return figures
+
+
+def _mean_of_drawn(values: np.ndarray, drawn: np.ndarray) -> list[float]:
+    return [float(np.average(values, weights=drawn))]
 
 
 def as_good_as(

@@ -24,6 +24,7 @@ import torch
 import train_planted
 
 import xai_detect as xd
+from xai_detect.measures.statistics import wilson
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, PlantedScan, render
 from xai_detect.xray.scenes.worlds import compose_apart
 
@@ -32,15 +33,10 @@ RESULTS = Path(__file__).parent / "results"
 SEED = 950_000
 
 
-def wilson(hits: float, count: int) -> tuple[float, float]:
-    """95 % interval of a proportion (E. B. Wilson, JASA 22, 1927)."""
-    if count == 0:
-        return (math.nan, math.nan)
-    z, share = 1.96, hits / count
-    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    spread /= 1 + z * z / count
-    return (round(max(middle - spread, 0), 4), round(min(middle + spread, 1), 4))
+def interval(hits: float, count: int) -> tuple[float, float]:
+    """95 % interval of a rate."""
+    low, high = wilson(int(hits), count)
+    return (round(low, 4), round(high, 4))
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -59,7 +55,7 @@ def model_figures(world: str, count: int) -> dict[str, Any]:
     values = train_planted.measure(model, world, count, SEED)
     rates = ("found", "right", "flips", "right_without", "found_without", "first_without")
     figures: dict[str, Any] = {
-        name: [round(float(values[name].mean()), 4), *wilson(float(values[name].sum()), count)]
+        name: [round(float(values[name].mean()), 4), *interval(float(values[name].sum()), count)]
         for name in rates
     }
     low, high = figures["right_without"][1:]
@@ -103,7 +99,7 @@ def mapped(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, A
         "chance": round(float(np.mean(chances)), 4) if chances else math.nan,
         "strongest_on_cause": [
             round(float(np.mean(hits)), 4) if hits else math.nan,
-            *wilson(sum(hits), len(hits)),
+            *interval(sum(hits), len(hits)),
         ],
         "empty_maps": empty,
         "seconds": round(float(np.median(seconds)), 3) if seconds else math.nan,
@@ -130,7 +126,7 @@ def judged(world: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
         "wanted": wanted,
         "as_wanted": [
             round(levels[wanted] / judged, 4) if judged else math.nan,
-            *wilson(levels[wanted], judged),
+            *interval(levels[wanted], judged),
         ],
         "scans": len(scans),
     }

@@ -1,10 +1,13 @@
 import math
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools.cocoeval import COCOeval
 from test_matching import FAR, NEAR_A, A, B, found, real
 
 from xai_detect.measures.detection import FIGURES, average_precision, threshold_curve
@@ -67,9 +70,52 @@ def test_without_detections_the_answer_is_zero():
     assert figures((found(), real((A, 0))))["AP"] == 0
 
 
-def test_it_prints_nothing(capsys):
+def test_it_prints_nothing_and_leaves_the_stdout_of_others_alone(capsys, monkeypatch):
+    stdout, seen = sys.stdout, []
+    scored = COCOeval.computeIoU
+
+    def watched(self, *arguments):
+        seen.append(sys.stdout is stdout)
+        sys.stdout.write("another thread speaks\n")
+        return scored(self, *arguments)
+
+    monkeypatch.setattr(COCOeval, "computeIoU", watched)
     figures((found((A, 0, 0.9)), real((A, 0))))
-    assert capsys.readouterr().out == ""
+    assert seen
+    assert all(seen)
+    assert set(capsys.readouterr().out.splitlines()) == {"another thread speaks"}
+
+
+def test_sizes_come_from_the_annotated_area_and_wrong_boxes_count_in_their_own_size():
+    small, large = (0, 0, 10, 10), (0, 0, 99, 99)
+    both = figures((found((large, 0, 0.9), (small, 0, 0.8)), real((small, 0))))
+    assert both["AP_small"] == pytest.approx(1)  # the large box is no small mistake
+    assert both["AP50"] == pytest.approx(0.5)
+    masked = replace(real((small, 0)), areas=torch.tensor([2000.0]))
+    result = figures((found((small, 0, 0.9)), masked))
+    assert result["AP_medium"] == pytest.approx(1)
+    assert math.isnan(result["AP_small"])
+    wide = (0, 0, 64, 8)  # 512 square pixels: small, though it is longer than 32
+    wrong = (found((wide, 0, 0.9), ((80, 80, 90, 90), 0, 0.8)), real(((80, 80, 90, 90), 0)))
+    assert figures(wrong)["AP_small"] == pytest.approx(0.5)
+
+
+def test_at_most_a_hundred_detections_of_a_class_and_image_are_scored():
+    def after(wrong):
+        rows = [(FAR, 0, 0.9)] * wrong + [(A, 0, 0.8)]
+        return figures((found(*rows), real((A, 0))))["AP50"]
+
+    assert after(99) == pytest.approx(1 / 100)
+    assert after(100) == 0
+
+
+def test_images_are_scored_apart():
+    split = [(found((A, 0, 0.9)), real()), (found(), real((A, 0)))]
+    assert figures(*split)["AP50"] == 0
+
+
+def test_an_object_of_area_zero_still_has_to_be_found():
+    assert figures((found(), real(((5, 5, 5, 9), 0))))["AP50"] == 0
 
 
 def slow_ap50(images, label):
@@ -127,6 +173,51 @@ def test_ap50_equals_a_slow_second_implementation(rows):
         scenes.append((found(*scored), real(*truth)))
     result = average_precision(scenes, 3).per_class_50
     assert result == pytest.approx([slow_ap50(scenes, label) for label in range(3)], nan_ok=True)
+
+
+@settings(max_examples=30)
+@given(images)
+def test_figures_are_shares_and_a_last_mistake_never_raises_them(rows):
+    scenes = [
+        (found(*[(b, label, 0.9 - 0.1 * n) for n, (b, label) in enumerate(detected)]), real(*truth))
+        for detected, truth in rows
+    ]
+    before = average_precision(scenes, 3)
+    for value in (*before.figures.values(), *before.per_class):
+        assert math.isnan(value) or 0 <= value <= 1
+    scored = [(b, label, 0.9 - 0.1 * n) for n, (b, label) in enumerate(rows[0][0])]
+    more = found(*scored, ((80, 80, 99, 99), 0, 0.01))
+    after = average_precision([(more, scenes[0][1]), *scenes[1:]], 3)
+    for name, value in before.figures.items():
+        assert math.isnan(value) or after.figures[name] <= value + 1e-12
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=10),
+    st.integers(0, 5),
+    st.randoms(),
+)
+def test_the_threshold_curve_equals_a_slow_loop_in_any_order(rows, spare, random):
+    objects = sum(right for _, right in rows) + spare
+    mixed = random.sample(rows, len(rows))
+    curve = threshold_curve(
+        torch.tensor([score / 4 for score, _ in mixed]),
+        torch.tensor([float(right) for _, right in mixed]),
+        objects,
+    )
+    levels = sorted({score / 4 for score, _ in rows}, reverse=True)
+    assert curve.confidence.tolist() == levels
+    for row, level in enumerate(levels):
+        kept = [right for score, right in rows if score / 4 >= level]
+        hits = sum(kept)
+        assert curve.precision[row] == pytest.approx(hits / len(kept))
+        assert curve.recall[row] == pytest.approx(
+            hits / objects if objects else math.nan, nan_ok=True
+        )
+        assert curve.f1[row] == pytest.approx(2 * hits / (len(kept) + objects))
+    if levels:
+        best = max(range(len(levels)), key=lambda row: float(curve.f1[row]))
+        assert curve.best == (float(curve.f1[best]), levels[best])
 
 
 def test_the_threshold_curve_by_hand():

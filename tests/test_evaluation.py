@@ -1,3 +1,4 @@
+import importlib
 import json
 import math
 from pathlib import Path
@@ -8,13 +9,17 @@ import torch
 from PIL import Image
 from toy import CELL, SealedToy, ToyDetector, scene
 
-from xai_detect.data.classes import pair_classes
+import xai_detect as xd
+from xai_detect.data.classes import pair_classes, select
 from xai_detect.data.records import Dataset
-from xai_detect.errors import ExplainError, InputError
+from xai_detect.errors import ExplainError, InputError, TargetError
 from xai_detect.evaluation.evaluate import evaluate
+from xai_detect.explainers.gradients.integrated import InputXGradient
+from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import auroc
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.findings import Evidence, Explanation, Inspection, Level, Reason, Verdict
+from xai_detect.values.thresholds import Thresholds
 from xai_detect.values.truth import Item, Scan
 
 NAMES = ("Red", "GREEN", "stop sign")
@@ -61,12 +66,10 @@ def toys(tmp_path):
     return dataset(one, two, scan(tmp_path, "clean", scene()))
 
 
-def inspector(detector, trust, level=Level.TRUSTED, confidence=0.25):
-    """Judges every detection alike, with a trust score by source and row."""
+def inspector(detector, trust, level=Level.TRUSTED):
+    """Judges every detection alike, with a trust score by target."""
 
-    def judge(image, source):
-        frame = detector.frame((image.shape[1], image.shape[2]))
-        found = detector.detect(frame.to_input(image[None]), frame, confidence=confidence)[0]
+    def judge(image, source, found):
         targets = tuple(found)
         return Inspection(
             source=source,
@@ -208,10 +211,10 @@ def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
     detector = ToyDetector()
     judge = inspector(detector, lambda _: 0.5)
 
-    def failing(image, source):
+    def failing(image, source, found):
         if source == "one.png":
             raise ExplainError("the map is not finite")
-        return judge(image, source)
+        return judge(image, source, found)
 
     result = evaluate(detector, toys, inspector=failing)
     assert result.n_images == 3
@@ -220,7 +223,7 @@ def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
 
 
 def test_an_image_that_no_method_can_explain_keeps_its_detections(toys):
-    def refusing(_image, _source):
+    def refusing(_image, _source, _found):
         raise InputError("too small for a mask cell")
 
     plain, result = (evaluate(ToyDetector(), toys, inspector=one) for one in (None, refusing))
@@ -228,6 +231,127 @@ def test_an_image_that_no_method_can_explain_keeps_its_detections(toys):
     assert result.precision_figures.figures == plain.precision_figures.figures
     assert result.verdicts.confidence.n == 0
     assert sum("too small for a mask cell; its verdicts" in one for one in result.problems) == 3
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """A toy that notes the confidence of each search."""
+    detector, asked = ToyDetector(), []
+    plain = detector.detect
+
+    def detect(pixels, frame, confidence=0.25):
+        asked.append(confidence)
+        return plain(pixels, frame, confidence)
+
+    monkeypatch.setattr(detector, "detect", detect)
+    return detector, asked
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_an_image_is_searched_and_matched_once(toys, searched, monkeypatch, explain):
+    detector, asked = searched
+    module, matched = importlib.import_module("xai_detect.evaluation.evaluate"), []
+    plain = module.match
+    monkeypatch.setattr(module, "match", lambda *a: matched.append(a) or plain(*a))
+    judge = inspector(detector, lambda _: 0.5)
+    evaluate(detector, toys, explain=explain, inspector=judge)
+    assert asked == [module.LOWEST_CONFIDENCE] * 3
+    assert len(matched) == 3
+
+
+def test_an_image_without_an_explanation_is_searched_once(toys, searched):
+    def refusing(_image, _source, _found):
+        raise InputError("too small for a mask cell")
+
+    detector, asked = searched
+    evaluate(detector, toys, inspector=refusing)
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("confidence", [0.001, 0.25, 0.95, 0.99])
+def test_what_is_judged_is_what_the_detector_finds_at_the_threshold(toys, confidence):
+    detector, handed = ToyDetector(), []
+    plain = inspector(detector, lambda _: 0.5)
+
+    def judge(image, source, found):
+        handed.append((found, xd.detect(detector, image, confidence)))
+        return plain(image, source, found)
+
+    result = evaluate(detector, toys, confidence=confidence, inspector=judge)
+    for ours, theirs in handed:
+        assert same(ours, theirs)
+    held = result.verdicts.levels[Level.TRUSTED]
+    assert (held.right, held.wrong) == (result.total.right, result.total.wrong)
+
+
+def same(one, other):
+    return all(
+        torch.equal(getattr(one, name), getattr(other, name))
+        for name in ("boxes", "scores", "labels", "candidates", "proposals")
+    )
+
+
+def test_a_run_that_found_other_detections_is_matched_anew(toys):
+    detector = ToyDetector()
+    plain = inspector(detector, lambda _: 0.5)
+
+    def remembering(image, source, _found):
+        limit = 0.99 if source == "one.png" else 0.25  # nothing, or what is there
+        return plain(image, source, xd.detect(detector, image, limit))
+
+    verdicts = evaluate(detector, toys, inspector=remembering).verdicts
+    counts = verdicts.levels[Level.TRUSTED]
+    assert (counts.right, counts.wrong, counts.ignored) == (1, 1, 0)
+
+
+def test_a_class_may_have_a_threshold_of_its_own(toys):
+    own = Thresholds(0.25, {"red": 0.99})
+    result = evaluate(ToyDetector(), toys, confidence=own, explain=False)
+    assert result.counts == (Counts(0, 0, 2), Counts(1, 0, 0), Counts(0, 0, 1))
+    assert result.confusion.tolist() == [[0, 0, 0, 2], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert len(result.ious) == 1
+    plain = evaluate(ToyDetector(), toys, explain=False)
+    assert result.precision_figures.figures == plain.precision_figures.figures
+    values = result.as_dict()
+    assert (values["confidence"], values["confidence_by_class"]) == (0.25, {"red": 0.99})
+
+
+def test_a_threshold_of_an_unknown_class_is_refused_before_the_first_image(toys, searched):
+    detector, asked = searched
+    with pytest.raises(TargetError, match="no class 'reed'; did you mean 'red'"):
+        evaluate(detector, toys, confidence=Thresholds(0.25, {"reed": 0.5}))
+    with pytest.raises(InputError, match=r"confidence is 0\.0005; expected 0\.001 to 1"):
+        evaluate(detector, toys, confidence=Thresholds(0.25, {"red": 0.0005}))
+    assert asked == []
+
+
+def test_the_lowest_confidence_itself_is_a_threshold(toys):
+    assert evaluate(ToyDetector(), toys, confidence=0.001, explain=False).n_images == 3
+    assert evaluate(ToyDetector(), toys, confidence=1.0, explain=False).total.right == 0
+
+
+def test_a_method_with_settings_of_its_own_explains(toys, monkeypatch):
+    module, asked = importlib.import_module("xai_detect.evaluation.evaluate"), []
+    plain = module.inspect
+    monkeypatch.setattr(
+        module, "inspect", lambda *a, **k: asked.append(k["method"]) or plain(*a, **k)
+    )
+    method = InputXGradient(baseline="black")
+    result = evaluate(ToyDetector(), toys, method=method)
+    assert asked == [method] * 3
+    assert result.verdicts.confidence.n == 4
+    sealed = SealedToy(ToyDetector())
+    with pytest.raises(InputError, match="toy is a black box; methods that work with it: "):
+        evaluate(sealed, toys, method=method)
+
+
+def test_the_detections_behind_ap_are_kept_by_the_data_sets_ids(toys):
+    found = evaluate(ToyDetector(), toys, explain=False).detections
+    assert list(found) == ["one", "two", "clean"]
+    assert found["two"].class_names == NAMES
+    assert found["two"].labels.tolist() == [1, 0]  # GREEN and Red; equal scores in cell order
+    assert float(found["two"].scores.min()) > 0.9
+    assert len(found["clean"]) == 0
 
 
 def judged(trust, right, confidence=0.5):
@@ -286,3 +410,21 @@ def test_ap_equals_pycocotools_on_the_librarys_own_detections(name, monkeypatch)
     assert pairs["AP"].ours > 0.3
     for figure, pair in pairs.items():
         assert pair.ours == pytest.approx(pair.theirs, abs=TOLERANCE), figure
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["yolo11n.pt", "yolov10n.pt", "screening"])
+@pytest.mark.parametrize("confidence", [0.05, 0.25, 0.6])
+def test_a_threshold_after_the_fact_is_the_threshold_itself(shared, coco_images, name, confidence):
+    path = shared / "weights" / name
+    if path.suffix and not path.is_file():
+        pytest.skip(f"{path} is absent")
+    detector = xd.load_detector(path if path.suffix else name, imgsz=320)
+    counts = []
+    for source in coco_images[:6]:
+        image = xd.load_image(source)
+        everything, wanted = (xd.detect(detector, image, one) for one in (0.001, confidence))
+        kept = Thresholds(confidence).keep(everything).nonzero().flatten()
+        assert same(select(everything, kept), wanted)
+        counts.append(len(wanted))
+    assert sum(counts) > 0 or name == "screening"

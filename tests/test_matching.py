@@ -46,6 +46,11 @@ def real(*rows):
 A, B, NEAR_A, FAR = (0, 0, 10, 10), (20, 0, 30, 10), (0, 0, 10, 8), (60, 60, 70, 70)
 
 
+def taken_for(detections, truth, class_count=3):
+    """What was taken for what."""
+    return confusion(detections, truth, match(detections, truth), class_count)
+
+
 def fates(detections, truth):
     matches = match(detections, truth)
     return [
@@ -107,7 +112,7 @@ def test_nothing_to_match_keeps_its_shape(n, m):
     matches = match(detections, truth)
     assert matches.truth.shape == (n,)
     assert not matches.right.any()
-    matrix = confusion(detections, truth, 3)
+    matrix = taken_for(detections, truth)
     assert matrix.sum() == n + m
     assert (matrix[3, 0], matrix[0, 3]) == (n, m)
 
@@ -121,17 +126,17 @@ def test_what_was_taken_for_what_by_hand():
     expected[3, 0] = 1  # the second box on the zebra finds it taken
     expected[2, 3] = 1
     expected[3, 2] = 1
-    assert torch.equal(confusion(detections, truth, 3), expected)
+    assert torch.equal(taken_for(detections, truth), expected)
 
 
 def test_of_equal_overlaps_the_right_class_goes_first():
-    matrix = confusion(found((A, 1, 0.9), (A, 0, 0.8)), real((A, 0)), 3)
+    matrix = taken_for(found((A, 1, 0.9), (A, 0, 0.8)), real((A, 0)))
     assert (matrix[0, 0], matrix[3, 1], matrix.sum()) == (1, 1, 2)
 
 
 def test_ignored_detections_are_not_in_the_confusion_matrix():
     truth = real((A, 0, "crowd"), ((20, 0, 30, 10), 1, "difficult"))
-    assert confusion(found((A, 0, 0.9), (B, 1, 0.8)), truth, 3).sum() == 0
+    assert taken_for(found((A, 0, 0.9), (B, 1, 0.8)), truth).sum() == 0
 
 
 def test_precision_recall_and_f1_by_hand():
@@ -199,18 +204,108 @@ def test_matching_equals_a_slow_loop(rows, truth_rows):
     assert fates(detections, truth) == slow_match(detections, truth)
 
 
+@given(detected, objects, st.tuples(st.integers(0, 8), st.integers(0, 8)))
+def test_weak_detections_of_a_class_never_change_the_others(rows, truth_rows, limits):
+    scored = [(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows)]
+    kept = [n < limits[label] for n, (_, label) in enumerate(rows)]
+    truth, everything = real(*truth_rows), found(*scored)
+    strong = found(*[row for row, keep in zip(scored, kept, strict=True) if keep])
+    expected, matches = match(strong, truth), match(everything, truth).of(torch.tensor(kept).bool())
+    assert torch.equal(matches.truth, expected.truth)
+    assert torch.equal(matches.ignored, expected.ignored)
+    torch.testing.assert_close(matches.iou, expected.iou, equal_nan=True, rtol=0, atol=0)
+
+
 @given(detected, objects)
-def test_weak_detections_never_change_the_strong_ones(rows, truth_rows):
+def test_right_and_missed_are_the_counted_objects_and_right_and_wrong_the_judged_detections(
+    rows, truth_rows
+):
     detections = found(*[(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows)])
-    strong = found(*[(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows[:3])])
     truth = real(*truth_rows)
-    assert fates(detections, truth)[:3] == fates(strong, truth)
+    matches = match(detections, truth)
+    for label, counts in enumerate(counts_per_class(detections, truth, matches, 3)):
+        assert counts.right + counts.missed == (truth.counted & (truth.labels == label)).sum()
+        own = detections.labels == label
+        assert counts.right + counts.wrong == (own & ~matches.ignored).sum()
+        assert counts.right == (own & matches.right).sum()
+    pairs = matches.truth[matches.right].tolist()
+    assert len(set(pairs)) == len(pairs)
+    assert truth.counted[pairs].all()
+
+
+@given(detected, objects)
+def test_the_overlap_of_a_pair_is_its_iou(rows, truth_rows):
+    detections = found(*[(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows)])
+    truth = real(*truth_rows)
+    matches = match(detections, truth)
+    for row, (column, iou) in enumerate(
+        zip(matches.truth.tolist(), matches.iou.tolist(), strict=True)
+    ):
+        if column < 0:
+            assert math.isnan(iou)
+        else:
+            pair = boxes.iou(detections.boxes[row : row + 1], truth.boxes[column : column + 1])
+            assert iou == pytest.approx(float(pair))
+            assert iou >= 0.5
+
+
+def slow_confusion(detections, truth, class_count, least_iou=0.5):
+    """The best pair that is left, again and again."""
+    ignored = match(detections, truth, least_iou).ignored.tolist()
+    rows = [row for row in range(len(detections)) if not ignored[row]]
+    columns = truth.counted.nonzero().flatten().tolist()
+    ious = boxes.iou(detections.boxes.double(), truth.boxes.double()).tolist()
+    found_labels, real_labels = detections.labels.tolist(), truth.labels.tolist()
+    matrix = torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64)
+    while True:
+        best = None
+        for row in rows:
+            for column in columns:
+                rank = (ious[row][column], found_labels[row] == real_labels[column])
+                if rank[0] >= least_iou and (best is None or rank > best[0]):
+                    best = (rank, row, column)
+        if best is None:
+            break
+        _, row, column = best
+        matrix[real_labels[column], found_labels[row]] += 1
+        rows.remove(row)
+        columns.remove(column)
+    for column in columns:
+        matrix[real_labels[column], class_count] += 1
+    for row in rows:
+        matrix[class_count, found_labels[row]] += 1
+    return matrix
+
+
+@given(detected, objects)
+def test_what_was_taken_for_what_equals_a_slow_loop(rows, truth_rows):
+    detections = found(*[(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows)])
+    truth = real(*truth_rows)
+    assert torch.equal(taken_for(detections, truth), slow_confusion(detections, truth, 3))
+
+
+def test_an_overlap_of_exactly_the_least_is_a_pair_in_the_confusion_matrix():
+    half, less = real(((0, 0, 10, 5), 1)), real(((0, 0, 10, 4.99), 1))
+    assert taken_for(found((A, 0, 0.9)), half)[1, 0] == 1
+    assert taken_for(found((A, 0, 0.9)), less)[1, 0] == 0
+    wanted = match(found((A, 1, 0.9)), real((NEAR_A, 1)), 0.8)
+    assert wanted.right.tolist() == [True]
+    assert not match(found((A, 1, 0.9)), real((NEAR_A, 1)), 0.81).right.any()
+    matches = match(found((A, 0, 0.9)), real((NEAR_A, 1)), 0.81)
+    stricter = confusion(found((A, 0, 0.9)), real((NEAR_A, 1)), matches, 3, 0.81)
+    assert (stricter[1, 0], stricter[1, 3], stricter[3, 0]) == (0, 1, 1)
+
+
+def test_boxes_without_area_are_no_pair():
+    line = (5, 5, 5, 9)
+    assert fates(found((line, 0, 0.9)), real((line, 0))) == ["wrong"]
+    assert fates(found((line, 0, 0.9)), real((A, 0, "crowd"))) == ["wrong"]
 
 
 @given(detected, objects)
 def test_every_object_and_judged_detection_is_in_the_confusion_matrix_once(rows, truth_rows):
     detections = found(*[(b, label, 1 - n / 10) for n, (b, label) in enumerate(rows)])
     truth = real(*truth_rows)
-    matrix = confusion(detections, truth, 3)
+    matrix = taken_for(detections, truth)
     assert matrix[:3].sum() == truth.counted.sum()
     assert matrix[:, :3].sum() == (~match(detections, truth).ignored).sum()

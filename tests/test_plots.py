@@ -13,6 +13,7 @@ from xai_detect.output.drawing.plots import (
     save_plots,
     threshold_figure,
 )
+from xai_detect.values.thresholds import Thresholds
 
 
 def evaluation(detections, truth, class_names=("zebra", "giraffe", "cow")):
@@ -21,15 +22,16 @@ def evaluation(detections, truth, class_names=("zebra", "giraffe", "cow")):
         dataset="toys",
         detector="toy",
         class_names=class_names,
-        confidence=0.25,
+        thresholds=Thresholds(0.25),
         precision_figures=average_precision([(detections, truth)], count),
         counts=counts_per_class(detections, truth, matches, count),
         curve=threshold_curve(detections.scores, matches.right.float(), int(truth.counted.sum())),
-        confusion=confusion(detections, truth, count),
+        confusion=confusion(detections, truth, matches, count),
         ious=matches.iou[matches.right],
         n_images=1,
         verdicts=None,
         problems=(),
+        detections={},
     )
 
 

@@ -71,13 +71,13 @@ def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
     """
     ids = {scan.name: scan.image_id for scan in dataset.scans}
 
-    def judge_once(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
+    def judge_once(image: Float[Tensor, "3 h w"], name: str, found: Detections) -> Inspection:
         if name in run.done:
             record = run.record(name)
             if record.image_sha256 == image_sha256(quantised(image)):
                 run.revise(record, name, ids[name], record.outcome)
                 return read_inspection(run.folder, run.header.provenance, record)
-        inspection = judge(image, name)
+        inspection = judge(image, name, found)
         run.add(inspection, image_id=ids[name], anew=True)
         return inspection
 

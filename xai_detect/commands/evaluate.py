@@ -16,7 +16,6 @@ from xai_detect.output.drawing.plots import save_plots
 from xai_detect.output.exchange import write_coco_results
 from xai_detect.output.write import open_run
 from xai_detect.trust.policy import DEFAULT_POLICY
-from xai_detect.values.detections import Detections
 
 
 def run(
@@ -50,7 +49,7 @@ def run(
     detector = prepare.load(model, domain, device, imgsz, iou, engine)
     if out is not None and not explain:
         raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
-    kept, inspector = None, prepare.inspector(detector, chosen, conf) if explain else None
+    kept, inspector = None, prepare.inspector(detector, chosen) if explain else None
     if inspector is not None and out is not None:
         header = prepare.header(detector, chosen, conf, iou, None, DEFAULT_POLICY, data, engine)
         read = {"images": images and str(images.resolve()), "split": split}
@@ -66,7 +65,6 @@ def run(
         known = frozenset() if kept is None else kept.done
         paths = [scan.path for scan in dataset.scans if scan.name not in known]
         options.tell_cost(expected_seconds(detector, chosen, paths, conf), len(paths))
-    seen: list[tuple[int | str, Detections]] = []
     try:
         with options.bar("evaluating", len(dataset)) as step:
             result = evaluate(
@@ -76,7 +74,6 @@ def run(
                 explain=explain,
                 inspector=inspector,
                 progress=lambda *_: step(),
-                each=lambda scan, found: seen.append((scan.image_id, found)),
             )
     except KeyboardInterrupt:
         if kept is not None:
@@ -88,7 +85,7 @@ def run(
     for problem in result.problems:
         options.notes.print(f"note: {problem}")
     if detections is not None:
-        write_coco_results(detections, seen, dataset.class_ids)
+        write_coco_results(detections, result.detections.items(), dataset.class_ids)
     if plots is not None:
         save_plots(result, plots)
     typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))

@@ -40,11 +40,11 @@ def ground_truth(path: Path, class_names: tuple[str, ...]) -> GroundTruth:
     return outcomes.ground_truth(dataset, class_names)
 
 
-def inspector(detector: Any, method: Any, confidence: float) -> Inspector:
-    """Inspects one image, given the image and its name."""
+def inspector(detector: Any, method: Any) -> Inspector:
+    """Explains and judges detections, given their image and its name."""
     require(method, detector)
-    return lambda image, name: inspect(
-        detector, image, method=method, confidence=confidence, source=name
+    return lambda image, name, found: inspect(
+        detector, image, method=method, detections=found, source=name
     )
 
 

@@ -1,16 +1,18 @@
 """A detector and its verdicts held against ground truth.
 
 COCO's figures rest on every detection above a confidence of 0.001. Precision, recall, F1, the
-confusion matrix and the verdicts rest on those above the operating threshold.
+confusion matrix and the verdicts rest on those above the operating threshold. An image is searched
+once and its detections are matched once: weak detections never change what becomes of strong ones.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.data.classes import pair_classes, relabel, select
@@ -20,42 +22,63 @@ from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
-from xai_detect.inspection.image import inspect
+from xai_detect.explainers.protocol import Method
+from xai_detect.inspection.image import detect, inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Inspection
 from xai_detect.values.images import load_image
+from xai_detect.values.thresholds import Thresholds
 from xai_detect.values.truth import Scan, Truth
 
 LOWEST_CONFIDENCE = 0.001
 """Detections above this enter AP, as in the detectors' own validation."""
 
-Inspector = Callable[[Float[Tensor, "3 h w"], str], Inspection]
+Inspector = Callable[[Float[Tensor, "3 h w"], str, Detections], Inspection]
+"""Explains and judges detections, given the image, its name and what is to be judged."""
+
+Relabel = Callable[[Detections], tuple[Detections, list[int]]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """One image: every detection, those above the threshold, and the judged ones."""
+    """One image: every detection in the data set's labels, and what became of it.
 
+    Attributes:
+        scan: The image and what it shows.
+        truth: What it shows, as columns.
+        detections: All above ``LOWEST_CONFIDENCE``.
+        kept: Which of them lie above the operating threshold.
+        matches: What became of each.
+        judged: Those that have a verdict.
+        unexplained: Why there are no verdicts; empty if nothing went wrong.
+    """
+
+    scan: Scan
     truth: Truth
     detections: Detections
-    kept: Detections
+    kept: Bool[Tensor, "n"]
     matches: Matches
-    judged: tuple[Judged, ...]
+    judged: tuple[Judged, ...] = ()
+    unexplained: str = ""
+
+    @property
+    def above(self) -> Detections:
+        """The detections above the operating threshold."""
+        return select(self.detections, self.kept.nonzero().flatten())
 
 
 def evaluate(
     detector: Detector,
     dataset: Dataset,
     *,
-    confidence: float = 0.25,
+    confidence: float | Thresholds = 0.25,
     explain: bool = True,
-    method: str = "integrated_gradients",
+    method: str | Method[Any] = "integrated_gradients",
     inspector: Inspector | None = None,
     progress: Callable[[int, int], None] | None = None,
-    each: Callable[[Scan, Detections], None] | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Run a detector over a data set and hold detections and verdicts against the truth.
@@ -67,131 +90,135 @@ def evaluate(
     Args:
         detector: The detector.
         dataset: Images with ground truth.
-        confidence: Operating threshold in [0, 1]; detections above it are judged.
+        confidence: Operating threshold in [0.001, 1], one for all classes or some with their own;
+            detections above it are judged.
         explain: Whether to explain and judge them; by far the slowest part.
-        method: The explanation method, by name.
-        inspector: Explains and judges one image, given the image and its name, with the same
-            threshold; None means ``inspect``. A run that was begun before can hand out its results.
+        method: The explanation method: a name in ``METHODS`` or a method with hyper-parameters.
+        inspector: Explains and judges the detections of one image, given the image, its name and
+            these detections; None means ``inspect``. A run that was begun before can hand out its
+            results.
         progress: Called after each image with the number done and the number of all.
-        each: Called with each image and every detection that enters AP, in the data set's labels.
         seed: Of the bootstrap intervals.
 
     Raises:
-        InputError: If no class of the detector is one of the data set's, the threshold is outside
-            [0, 1], or no image can be read.
+        InputError: If no class of the detector is one of the data set's, a threshold is outside
+            [0.001, 1] or names a class that the detector does not have, or no image can be read.
     """
-    if not LOWEST_CONFIDENCE <= confidence <= 1:
-        raise InputError(f"confidence is {confidence:g}; expected {LOWEST_CONFIDENCE:g} to 1")
+    thresholds = Thresholds.of(confidence)
+    if not thresholds.lowest >= LOWEST_CONFIDENCE:
+        raise InputError(
+            f"confidence is {thresholds.lowest:g}; expected {LOWEST_CONFIDENCE:g} to 1"
+        )
+    thresholds.limits(detector.class_names)
     labels, notes = pair_classes(detector.class_names, dataset.class_names)
     judge: Inspector | None = None
     if explain:
-        judge = inspector or _inspector(detector, method, confidence)
-    problems = [*dataset.problems, *notes]
-    seen: list[_Seen] = []
+        judge = inspector or _inspector(detector, method)
+    problems, seen = [*dataset.problems, *notes], []
     own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
     for done, scan in enumerate(dataset.scans, start=1):
-        before = len(seen)
         try:
-            seen.append(_see(detector, scan, confidence, own_labels, judge))
+            image = _see(detector, scan, thresholds, own_labels, judge)
         except InputError as error:
             problems.append(f"{error}; the image is left out")
-        except _UnexplainedError as error:
-            seen.append(_see(detector, scan, confidence, own_labels, None))
-            problems.append(f"{scan.name}: {error}; its verdicts are left out")
-        if each is not None and len(seen) > before:
-            each(scan, seen[-1].detections)
+        else:
+            seen.append(image)
+            if image.unexplained:
+                problems.append(f"{scan.name}: {image.unexplained}; its verdicts are left out")
         if progress is not None:
             progress(done, len(dataset))
     if not seen:
         raise InputError(f"no image of {dataset.name} could be evaluated; {' '.join(problems[:1])}")
-    return _summary(dataset, detector.provenance.name, confidence, seen, problems, seed, explain)
+    return _summary(dataset, detector.provenance.name, thresholds, seen, problems, seed, explain)
 
 
-def _inspector(detector: Detector, method: str, confidence: float) -> Inspector:
-    require(build_method(method), detector)
-
-    def judge(image: Float[Tensor, "3 h w"], name: str) -> Inspection:
-        return inspect(detector, image, method=method, confidence=confidence, source=name)
-
-    return judge
-
-
-class _UnexplainedError(Exception):
-    """One image could be read and searched, but not explained."""
-
-
-Relabel = Callable[[Detections], tuple[Detections, list[int]]]
+def _inspector(detector: Detector, method: str | Method[Any]) -> Inspector:
+    chosen = build_method(method) if isinstance(method, str) else method
+    require(chosen, detector)
+    return lambda image, name, found: inspect(
+        detector, image, method=chosen, detections=found, source=name
+    )
 
 
 def _see(
     detector: Detector,
     scan: Scan,
-    confidence: float,
+    thresholds: Thresholds,
     own_labels: Relabel,
     judge: Inspector | None,
 ) -> _Seen:
     image = load_image(scan.path)
-    frame = detector.frame((image.shape[1], image.shape[2]))
-    raw = detector.detect(frame.to_input(image[None]), frame, confidence=LOWEST_CONFIDENCE)[0]
-    detections, _ = own_labels(raw)
+    found = detect(detector, image, LOWEST_CONFIDENCE)
+    detections, rows = own_labels(found)
+    above = thresholds.keep(found)
     truth = scan.truth()
-    kept = select(detections, (detections.scores > confidence).nonzero().flatten())
-    judged: tuple[Judged, ...] = ()
-    if judge is not None:
-        try:
-            judged = _judged(judge(image, scan.name), own_labels, truth)
-        except XaiDetectError as error:
-            raise _UnexplainedError(str(error)) from error
-    return _Seen(truth, detections, kept, match(kept, truth), judged)
-
-
-def _judged(inspection: Inspection, own_labels: Relabel, truth: Truth) -> tuple[Judged, ...]:
-    detections, rows = own_labels(inspection.detections)
     matches = match(detections, truth)
+    seen = partial(_Seen, scan, truth, detections, above[rows], matches)
+    if judge is None:
+        return seen()
+    asked = select(found, above.nonzero().flatten())
+    try:
+        inspection = judge(image, scan.name, asked)
+    except XaiDetectError as error:
+        return seen(unexplained=str(error))
+    if inspection.detections is asked:
+        return seen(judged=_judged(inspection, own_labels(asked)[1], matches.of(above[rows])))
+    own, rows = own_labels(inspection.detections)  # handed out by a run that found them itself
+    return seen(judged=_judged(inspection, rows, match(own, truth)))
+
+
+def _judged(inspection: Inspection, rows: Sequence[int], matches: Matches) -> tuple[Judged, ...]:
+    """Verdicts next to what is so; ``matches`` are those of the inspection's ``rows``."""
     return tuple(
         Judged(
             level=inspection.verdicts[row].level,
             trust=inspection.evidence[row].get("trust", math.nan),
-            confidence=float(detections.scores[number]),
-            right=None if bool(matches.ignored[number]) else bool(matches.right[number]),
+            confidence=float(inspection.detections.scores[row]),
+            right=None if ignored else right,
         )
-        for number, row in enumerate(rows)
+        for row, ignored, right in zip(
+            rows, matches.ignored.tolist(), matches.right.tolist(), strict=True
+        )
     )
 
 
 def _summary(
     dataset: Dataset,
     detector: str,
-    confidence: float,
+    thresholds: Thresholds,
     seen: Sequence[_Seen],
     problems: Sequence[str],
     seed: int,
     explained: bool,
 ) -> Evaluation:
     class_count = len(dataset.class_names)
-    counts = [counts_per_class(one.kept, one.truth, one.matches, class_count) for one in seen]
-    fates = [(one.detections.scores, match(one.detections, one.truth)) for one in seen]
+    images = [(image.above, image.truth, image.matches.of(image.kept)) for image in seen]
+    counts = [counts_per_class(*image, class_count) for image in images]
+    judged = [(image.detections.scores, image.matches, ~image.matches.ignored) for image in seen]
     curve = threshold_curve(
-        torch.cat([scores[~matches.ignored] for scores, matches in fates]),
-        torch.cat([matches.right[~matches.ignored].float() for _, matches in fates]),
-        sum(int(one.truth.counted.sum()) for one in seen),
+        torch.cat([scores[rows] for scores, _, rows in judged]),
+        torch.cat([matches.right[rows].float() for _, matches, rows in judged]),
+        sum(int(image.truth.counted.sum()) for image in seen),
     )
     return Evaluation(
         dataset=dataset.name,
         detector=detector,
         class_names=dataset.class_names,
-        confidence=confidence,
+        thresholds=thresholds,
         precision_figures=average_precision(
-            [(one.detections, one.truth) for one in seen], class_count
+            [(image.detections, image.truth) for image in seen], class_count
         ),
         counts=tuple(sum(column, Counts(0, 0, 0)) for column in zip(*counts, strict=True)),
         curve=curve,
         confusion=sum(
-            (confusion(one.kept, one.truth, class_count) for one in seen),
+            (confusion(*image, class_count) for image in images),
             torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64),
         ),
-        ious=torch.cat([one.matches.iou[one.matches.right] for one in seen]),
+        ious=torch.cat([matches.iou[matches.right] for _, _, matches in images]),
         n_images=len(seen),
-        verdicts=verdict_figures([one.judged for one in seen], seed=seed) if explained else None,
+        verdicts=verdict_figures([image.judged for image in seen], seed=seed)
+        if explained
+        else None,
         problems=tuple(problems),
+        detections={image.scan.image_id: image.detections for image in seen},
     )

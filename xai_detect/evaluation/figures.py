@@ -1,6 +1,7 @@
 """Everything an evaluation found, as one record and as plain values."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,9 @@ from xai_detect.measures.detection import AveragePrecision, ThresholdCurve
 from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import Interval
 from xai_detect.measures.verdicts import Ranking, VerdictFigures
+from xai_detect.values.detections import Detections
 from xai_detect.values.json import plain
+from xai_detect.values.thresholds import Thresholds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,7 +25,7 @@ class Evaluation:
         dataset: Name of the data set.
         detector: Name of the detector.
         class_names: The data set's classes; all figures and matrices follow their order.
-        confidence: The operating threshold; detections above it are kept.
+        thresholds: The operating threshold; detections above it are kept.
         precision_figures: COCO's figures, whole and per class.
         counts: Right, wrong and missed per class at the operating threshold and IoU 0.5.
         curve: Precision, recall and F1 of all classes over every threshold, at IoU 0.5.
@@ -31,12 +34,13 @@ class Evaluation:
         n_images: Images that were evaluated.
         verdicts: The verdicts' figures; None if detections were not explained.
         problems: One sentence per image, box or class that was left out.
+        detections: Those behind AP, in the data set's labels, by the data set's id of the image.
     """
 
     dataset: str
     detector: str
     class_names: tuple[str, ...]
-    confidence: float
+    thresholds: Thresholds
     precision_figures: AveragePrecision
     counts: tuple[Counts, ...]
     curve: ThresholdCurve
@@ -45,6 +49,7 @@ class Evaluation:
     n_images: int
     verdicts: VerdictFigures | None
     problems: tuple[str, ...]
+    detections: Mapping[int | str, Detections]
 
     @property
     def total(self) -> Counts:
@@ -61,7 +66,8 @@ class Evaluation:
             "dataset": self.dataset,
             "detector": self.detector,
             **self.precision_figures.figures,
-            "confidence": self.confidence,
+            "confidence": self.thresholds.default,
+            "confidence_by_class": self.thresholds.by_class,
             "precision": total.precision,
             "recall": total.recall,
             "f1": total.f1,

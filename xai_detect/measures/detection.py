@@ -128,8 +128,8 @@ def _truth_rows(image: int, truth: Truth, class_count: int) -> Iterator[dict[str
         truth.difficult.tolist(),
         strict=True,
     ):
-        for one in range(class_count) if label == ANY_CLASS else (label,):
-            row = _row(image, box, one)
+        for held_for in range(class_count) if label == ANY_CLASS else (label,):
+            row = _row(image, box, held_for)
             yield row | {"area": area, "iscrowd": int(crowd), "difficult": int(difficult)}
 
 

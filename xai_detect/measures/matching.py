@@ -42,13 +42,17 @@ class Matches:
         """Detections that found none: another class, a poor box, a double, or nothing there."""
         return ~self.right & ~self.ignored
 
+    def of(self, kept: Bool[Tensor, "n"]) -> "Matches":
+        """What became of some of the detections."""
+        return Matches(self.truth[kept], self.iou[kept], self.ignored[kept])
+
 
 def match(detections: Detections, truth: Truth, least_iou: float = 0.5) -> Matches:
     """Pair detections with objects of their class: best score first, one to one.
 
     Each detection takes the free counted object it overlaps most, if that is at least
-    ``least_iou``; else an ignored one. Leaving out weak detections never changes the pairs of the
-    strong ones, so one matching serves every confidence threshold.
+    ``least_iou``; else an ignored one. Leaving out the weak detections of a class never changes
+    any other pair, so one matching serves every confidence threshold.
 
     Args:
         detections: Best first.
@@ -61,7 +65,8 @@ def match(detections: Detections, truth: Truth, least_iou: float = 0.5) -> Match
     found = np.full(len(detections), -1, dtype=np.int64)
     ious = np.full(len(detections), np.nan, dtype=np.float32)
     ignored = np.zeros(len(detections), dtype=bool)
-    for row, overlap in enumerate(overlaps):
+    for row in np.flatnonzero((overlaps >= least_iou).any(axis=1)):
+        overlap = overlaps[row]
         open_to = free & (overlap >= least_iou)
         if (open_to & counted).any():
             best = int(np.where(open_to & counted, overlap, -1).argmax())
@@ -89,38 +94,44 @@ def _share_inside(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Ten
 
 
 def confusion(
-    detections: Detections, truth: Truth, class_count: int, least_iou: float = 0.5
+    detections: Detections,
+    truth: Truth,
+    matches: Matches,
+    class_count: int,
+    least_iou: float = 0.5,
 ) -> Int[Tensor, "k k"]:
     """Count what was taken for what in one image.
 
     Pairs are formed regardless of class, largest IoU first, one to one. Of equal overlaps the pair
-    of one class goes first. Detections that ``match`` ignores are left out.
+    of one class goes first, then the stronger detection. Detections that ``match`` ignores are left
+    out.
+
+    Args:
+        detections: Best first.
+        truth: Labels in the same numbering as the detections'.
+        matches: What ``match`` gives for them.
+        class_count: Labels run from 0 to this, exclusive.
+        least_iou: Least overlap of a pair, in (0, 1].
 
     Returns:
         Rows are the truth, columns the prediction; the last of each is background. An object
         without a detection counts in its row's last column, a detection without an object in the
         last row.
     """
-    matrix = torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64)
-    kept = (~match(detections, truth, least_iou).ignored).nonzero().flatten().tolist()
-    counted = truth.counted.nonzero().flatten().tolist()
-    ious = boxes.iou(detections.boxes.double(), truth.boxes.double())
-    labels, real = detections.labels.tolist(), truth.labels.tolist()
-    pairs = sorted(
-        ((row, column) for row in kept for column in counted if ious[row, column] >= least_iou),
-        key=lambda pair: (-float(ious[pair]), labels[pair[0]] != real[pair[1]]),
-    )
-    rows, columns = set(kept), set(counted)
-    for row, column in pairs:
-        if row in rows and column in columns:
-            matrix[real[column], labels[row]] += 1
-            rows.remove(row)
-            columns.remove(column)
-    for column in columns:
-        matrix[real[column], class_count] += 1
-    for row in rows:
-        matrix[class_count, labels[row]] += 1
-    return matrix
+    kept, counted = ~matches.ignored, truth.counted
+    labels, real = detections.labels[kept].numpy(), truth.labels[counted].numpy()
+    ious = boxes.iou(detections.boxes[kept].double(), truth.boxes[counted].double()).numpy()
+    rows, columns = np.nonzero(ious >= least_iou)
+    best_first = np.lexsort((labels[rows] != real[columns], -ious[rows, columns]))
+    object_of, found = np.full(len(labels), class_count), np.zeros(len(real), dtype=bool)
+    paired = np.zeros(len(labels), dtype=bool)
+    for row, column in zip(rows[best_first], columns[best_first], strict=True):
+        if not (paired[row] or found[column]):
+            object_of[row], paired[row], found[column] = real[column], True, True
+    matrix = np.zeros((class_count + 1, class_count + 1), dtype=np.int64)
+    np.add.at(matrix, (object_of, labels), 1)
+    matrix[:class_count, class_count] = np.bincount(real[~found], minlength=class_count)
+    return torch.from_numpy(matrix)
 
 
 @dataclass(frozen=True, slots=True)

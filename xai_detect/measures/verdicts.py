@@ -4,7 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from xai_detect.measures.statistics import Interval, auroc, bootstrap, wilson
+import numpy as np
+
+from xai_detect.measures.statistics import Drawn, Interval, bootstrap, drawn_auroc, wilson
 from xai_detect.values.findings import Level
 
 
@@ -92,11 +94,8 @@ class VerdictFigures:
     unmeasured: int
 
 
-Rows = Sequence[Judged]
-
-
 def verdict_figures(
-    images: Sequence[Rows], *, repeats: int = 1000, seed: int = 0
+    images: Sequence[Sequence[Judged]], *, repeats: int = 1000, seed: int = 0
 ) -> VerdictFigures:
     """Summarise judged detections.
 
@@ -106,35 +105,40 @@ def verdict_figures(
         seed: Of the bootstrap.
     """
     every = [row for rows in images for row in rows]
-    judged = [[row for row in rows if row.right is not None] for rows in images]
-    measured = [[row for row in rows if not math.isnan(row.trust)] for rows in judged]
+    image = np.repeat(np.arange(len(images)), [len(rows) for rows in images])
+    trust = np.array([row.trust for row in every], dtype=float)
+    confidence = np.array([row.confidence for row in every], dtype=float)
+    right = np.array([row.right is True for row in every], dtype=bool)
+    judged = np.array([row.right is not None for row in every], dtype=bool)
+    measured = judged & ~np.isnan(trust)
 
-    def ranking(groups: Sequence[Rows], statistic: Callable[[Rows], float]) -> Ranking:
-        def over(resample: Sequence[Rows]) -> float:
-            return statistic([row for rows in resample for row in rows])
+    def auroc_over(scores: np.ndarray, rows: np.ndarray) -> Callable[[Drawn], float]:
+        by_row, image_of_row = drawn_auroc(scores[rows], right[rows]), image[rows]
+        return lambda drawn: by_row(drawn[image_of_row])
 
-        interval = bootstrap(groups, over, repeats=repeats, seed=seed)
-        return Ranking(over(groups), interval, sum(map(len, groups)))
+    by_trust = auroc_over(trust, measured)
+    by_confidence = auroc_over(confidence, judged)
+    by_confidence_same = auroc_over(confidence, measured)
 
-    trust = ranking(measured, _by_trust)
+    def figures(drawn: Drawn) -> tuple[float, float, float, float]:
+        first, same = by_trust(drawn), by_confidence_same(drawn)
+        return first, by_confidence(drawn), same, first - same
+
+    with_trust, all_judged = int(measured.sum()), int(judged.sum())
+    values = figures(np.ones(len(images), dtype=np.int64))
+    intervals = bootstrap(len(images), figures, repeats=repeats, seed=seed)
+    counts = (with_trust, all_judged, with_trust, with_trust)
+    first, plain, same, gain = map(Ranking, values, intervals, counts)
     return VerdictFigures(
         levels={level: _counts(level, every) for level in Level},
-        trust=trust,
-        confidence=ranking(judged, _by_confidence),
-        confidence_same=ranking(measured, _by_confidence),
-        gain=ranking(measured, lambda rows: _by_trust(rows) - _by_confidence(rows)),
-        unmeasured=sum(map(len, judged)) - trust.n,
+        trust=first,
+        confidence=plain,
+        confidence_same=same,
+        gain=gain,
+        unmeasured=all_judged - with_trust,
     )
 
 
-def _counts(level: Level, rows: Rows) -> LevelCounts:
+def _counts(level: Level, rows: Sequence[Judged]) -> LevelCounts:
     held = [row.right for row in rows if row.level is level]
     return LevelCounts(held.count(True), held.count(False), held.count(None))
-
-
-def _by_trust(rows: Rows) -> float:
-    return auroc([row.trust for row in rows], [row.right is True for row in rows])
-
-
-def _by_confidence(rows: Rows) -> float:
-    return auroc([row.confidence for row in rows], [row.right is True for row in rows])

@@ -82,7 +82,7 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
     _frame(
         axes,
         f"What was taken for what\n{_setting(evaluation)}",
-        f"reported, confidence above {evaluation.confidence:g}",
+        f"reported, confidence above {evaluation.thresholds}",
         "truth",
     )
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
@@ -166,11 +166,11 @@ def threshold_figure(evaluation: Evaluation) -> Figure:
             )
         axes.plot([at], [best], "o", color=INK, label=f"best F1: {best:.2f} at {at:.2f}")
     axes.axvline(
-        evaluation.confidence,
+        evaluation.thresholds.default,
         color=QUIET,
         linewidth=1,
         linestyle="--",
-        label=f"operating threshold: {evaluation.confidence:g}",
+        label=f"operating threshold: {evaluation.thresholds}",
     )
     _legend(axes)
     _unit_square(axes)
