@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
-from toy import CELL, ToyDetector, scene
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from toy import CELL, SealedToy, ToyDetector, scene
 
 from xai_detect.batch import many as batch
 from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.commands import app as cli
-from xai_detect.commands import demo, options, prepare
+from xai_detect.commands import prepare, progress, showcase
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
@@ -206,10 +210,83 @@ def test_another_class_can_be_asked_about(call):
     assert "red (reported as green)" in out
 
 
+def test_a_class_given_twice_is_refused_and_nothing_is_written(call):
+    words = ("--class", "red", "--class", "blue")
+    code, out, err = call("inspect", "scans/b.png", *words)
+    assert (code, out) == (1, "")
+    (line,) = without_bar(err)
+    assert line.startswith("error: --class was given 2 times (red, blue); expected it once")
+    assert not Path("run").exists()
+
+
+def test_the_device_is_named_unless_it_is_the_cpu(call, monkeypatch):
+    def running(err):
+        return [line for line in err.splitlines() if line.startswith("running on")]
+
+    asked, given = [], []
+    monkeypatch.setattr(prepare, "chosen_device", lambda n: asked.append(n) or torch.device("cpu"))
+    assert running(call("inspect", "scans/a.png")[2]) == []
+    monkeypatch.setattr(
+        prepare, "chosen_device", lambda name: asked.append(name) or torch.device("meta", 1)
+    )
+    load = prepare.load_detector
+    monkeypatch.setattr(
+        prepare, "load_detector", lambda *a, **k: given.append(k["device"]) or load(*a, **k)
+    )
+    assert running(call("inspect", "scans/b.png")[2]) == ["running on meta:1"]
+    assert call("inspect", "scans/c.png", "--device", "meta:1")[0] == 0
+    assert asked == ["auto", "auto", "meta:1"]
+    assert given == ["meta:1", "meta:1"]
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect", "scans/a.png"),
+        ("explain", "scans/a.png", "--method", "flat"),
+        ("evaluate", "truth.json", "--images", "scans", "--no-explain"),
+        ("fit-parchgrad", "truth.json", "--images", "scans", "--out", "s.safetensors"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_network_runs_on_as_many_threads_as_asked_for(scans, call, threads, words):  # noqa: ARG001
+    coco(scans)
+    before = torch.get_num_threads()
+    call(*words)
+    assert torch.get_num_threads() == before
+    call(*words, "--threads", before + 2)
+    assert torch.get_num_threads() == before + 2
+
+
+def test_waiting_threads_sleep_unless_the_user_says_otherwise():
+    code = (
+        "import os, sys; from xai_detect.commands import app\n"
+        "sys.argv = ['xai-detect', '--version']\n"
+        "try: app.main()\n"
+        "finally: print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    for given, expected in (({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")):
+        others = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=True, env=others | given,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[-1] == expected
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("inspect",),
+        ("inspect", "a.png", "--threads", "0"),
+        ("simulate", "bags", "--processes", "2"),
         ("inspect", "a.png", "--sharpen"),
         ("inspect", "a.png", "--conf", "1.5"),
         ("inspect", "a.png", "--iou", "-1"),
@@ -477,7 +554,7 @@ def test_sources_that_name_nothing_are_one_sentence(tmp_path, monkeypatch, given
 
 
 def test_the_cost_of_a_long_run_is_told_before_it(call, monkeypatch):
-    monkeypatch.setattr(options, "LONG_RUN", 0.0)
+    monkeypatch.setattr(progress, "LONG_RUN", 0.0)
     err = call("inspect", "scans")[2]
     assert err.splitlines()[0] == "3 images: about 1 min on this machine"
 
@@ -531,6 +608,33 @@ def test_evaluate_prints_one_object_with_the_detection_figures(scans, call):
     assert content["AP"] == content["AP50"] == content["AP75"] == pytest.approx((51 / 101 + 1) / 2)
 
 
+def test_evaluate_writes_the_detections_behind_its_ap_with_the_data_sets_ids(scans, call):
+    path = coco(scans)
+    content = json.loads(path.read_text())
+    for row in content["images"]:
+        row["id"] += 40
+    for row in content["annotations"]:
+        row["image_id"] += 40
+        row["category_id"] = row["category_id"] * 10 + 7
+    for row in content["categories"]:
+        row["id"] = row["id"] * 10 + 7
+    path.write_text(json.dumps(content))
+    words = ("--images", "scans", "--no-explain", "--json", "--detections", "new/found.json")
+    code, out, _ = call("evaluate", path, *words)
+    assert code == 0
+    rows = json.loads(Path("new/found.json").read_text())
+    assert {row["image_id"] for row in rows} == {41, 42}
+    assert {row["category_id"] for row in rows} == {7, 17, 27}
+    truth = COCO(str(path))
+    scored = COCOeval(truth, truth.loadRes("new/found.json"), "bbox")
+    scored.evaluate()
+    scored.accumulate()
+    scored.summarize()
+    figures = json.loads(out)
+    assert figures["AP"] == pytest.approx(scored.stats[0]) == pytest.approx((51 / 101 + 1) / 2)
+    assert figures["AR100"] == pytest.approx(scored.stats[8])
+
+
 def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
     asked = []
     inspect = prepare.inspect
@@ -568,6 +672,16 @@ def test_parchgrad_is_fitted_and_then_used(toy, scans, call):
     assert code == 0, err
 
 
+def test_a_black_box_cannot_be_fitted(toy, scans, call, monkeypatch):
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: SealedToy(toy))
+    words = ("fit-parchgrad", coco(scans), "--images", "scans", "--out", "s.safetensors")
+    code, out, err = call(*words)
+    assert (code, out) == (1, "")
+    assert without_bar(err) == [
+        "error: toy is a black box; expected a network that shows its gradients, such as a .pt file"
+    ]
+
+
 def test_fitting_on_classes_of_another_detector_is_one_line(scans, call):
     path = coco(scans)
     path.write_text(
@@ -580,7 +694,8 @@ def test_fitting_on_classes_of_another_detector_is_one_line(scans, call):
 
 
 def test_simulated_scans_can_be_evaluated(real_call):
-    code, out, _ = real_call("simulate", "bags", "--scans", "2", "--size", "192")
+    words = ("--scans", "2", "--size", "192", "--workers", "2")
+    code, out, _ = real_call("simulate", "bags", *words)
     assert code == 0
     assert out.startswith("2 scans, ")
     assert len(find_sources(["bags/images/val"])) == 2
@@ -648,9 +763,9 @@ def test_the_doctor_is_silent_on_stderr_in_a_process_of_its_own():
 
 
 def test_the_demo_shows_what_is_right_and_what_is_not(tmp_path, real_call, monkeypatch):
-    every = demo._images
-    monkeypatch.setattr(demo, "_images", lambda folder: every(folder)[:1])
-    monkeypatch.setattr(demo, "SCANS", 1)
+    every = showcase.images_in
+    monkeypatch.setattr(showcase, "images_in", lambda folder: every(folder)[:1])
+    monkeypatch.setattr(showcase, "SCANS", 1)
     code, out, _ = real_call("demo", "--out", tmp_path / "shown")
     assert code == 0
     screening, marked = out.split("planted/marker")
@@ -663,14 +778,14 @@ def test_the_demo_shows_what_is_right_and_what_is_not(tmp_path, real_call, monke
 def test_an_interrupted_demo_simulates_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "marker_scans" / "annotations").mkdir(parents=True)
     (tmp_path / "marker_scans" / "images" / "val").mkdir(parents=True)
-    monkeypatch.setattr(demo, "SCANS", 1)
-    assert len(demo.parts(tmp_path)[1].sources) == 1
+    monkeypatch.setattr(showcase, "SCANS", 1)
+    assert len(showcase.parts(tmp_path)[1].sources) == 1
 
 
 def test_the_demo_says_so_if_its_scans_are_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(demo, "__file__", str(tmp_path / "package" / "demo.py"))
+    monkeypatch.setattr(showcase, "__file__", str(tmp_path / "package" / "showcase.py"))
     with pytest.raises(InputError, match="sample set is missing: expected it at"):
-        demo.sample_set()
+        showcase.sample_set()
 
 
 def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
@@ -683,11 +798,24 @@ def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
     assert json.loads(out)["images"] == 1
 
 
-def test_help_comes_at_once_because_nothing_heavy_is_imported_for_it():
+@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"], ["inspect", "--help"]])
+def test_help_comes_at_once_because_nothing_heavy_is_imported_for_it(words):
+    heavy = {"torch", "ultralytics", "captum", "matplotlib", "scipy", "cv2", "numpy", "pyarrow"}
     code = (
-        "import sys, xai_detect.commands.app; print([one for one in sys.modules if one in {heavy}])"
+        "import sys; from xai_detect.commands import app\n"
+        f"sys.argv = ['xai-detect', *{words}]\n"
+        "try: app.main()\n"
+        f"finally: print([name for name in sys.modules if name in {heavy}])"
     )
-    heavy = {"torch", "ultralytics", "captum", "matplotlib", "scipy"}
-    asked = [sys.executable, "-c", code.format(heavy=heavy)]
+    asked = [sys.executable, "-c", code]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    assert "Usage: xai-detect" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_command_is_one_function_of_its_own_short_module():
+    for command in cli.app.registered_commands:
+        module = sys.modules[command.callback.__module__]
+        assert command.callback.__name__ == module.__name__.rpartition(".")[2]
+        assert len(Path(module.__file__).read_text().splitlines()) <= 60
+    assert len(cli.app.registered_commands) == 8

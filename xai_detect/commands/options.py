@@ -1,23 +1,14 @@
-"""What the command line's options are called and what they mean."""
+"""What the command line's options are called and what they mean; each is declared here once."""
 
 import json
-import math
-import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xai_detect.errors import InputError
-
-notes = Console(stderr=True, highlight=False)
-
-LONG_RUN = 30.0
-"""Seconds from which on a run's cost is told before it starts."""
 
 
 class FailOn(StrEnum):
@@ -44,21 +35,57 @@ Overlap = Annotated[
 Side = Annotated[
     int | None, typer.Option("--imgsz", min=1, help="Longest side of the input, pixels.")
 ]
-Device = Annotated[str, typer.Option(help="Where to run: cpu, cuda, cuda:0 ...")]
+Device = Annotated[
+    str, typer.Option(help="Where to run: auto (a GPU where there is one), cpu, cuda, cuda:0 ...")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Of the network on a CPU. Fewer where others use the machine."),
+]
 EngineName = Annotated[
     str, typer.Option("--engine", help="How to run: eager, bf16, compiled or compiled_bf16.")
 ]
 Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+Images = Annotated[Path | None, typer.Option(help="Where the images of a COCO JSON lie.")]
+Split = Annotated[str | None, typer.Option(help="train, val, test ... where the set has some.")]
+FailsOn = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 if there is one.")]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Limits and sentences, TOML.")]
+Annotations = Annotated[
+    Path | None,
+    typer.Option("--truth", help="Annotations of these images: say what is right, wrong, missed."),
+]
+Classes = Annotated[
+    list[str] | None,
+    typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="One column per use: settings as name=value, several joined by ';', "
+        "such as masker=inpaint_telea."
+    ),
+]
+Foreground = Annotated[
+    Path | None,
+    typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
+]
+Coco = Annotated[
+    Path | None, typer.Option(help="File for the detections behind AP: COCO results, JSON.")
+]
+Kept = Annotated[
+    Path | None,
+    typer.Option(help="Run folder that keeps the verdicts; an unfinished one goes on."),
+]
 
 
 def settings(given: Sequence[str] | None) -> dict[str, Any]:
     """``name=value`` pairs as hyper-parameters; values are read as JSON where they are JSON."""
     settings: dict[str, Any] = {}
-    for one in given or ():
-        name, separator, value = one.partition("=")
+    for pair in given or ():
+        name, separator, value = pair.partition("=")
         if not separator:
-            raise InputError(f"--setting {one!r} has no '='; write name=value, such as steps=16")
+            raise InputError(f"--setting {pair!r} has no '='; write name=value, such as steps=16")
         try:
             settings[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -66,36 +93,15 @@ def settings(given: Sequence[str] | None) -> dict[str, Any]:
     return settings
 
 
-def tell_cost(seconds: float, images: int) -> None:
-    """Say how long a long run will take, before it starts."""
-    if seconds >= LONG_RUN:
-        minutes = math.ceil(seconds / 60)
-        notes.print(f"{images} images: about {minutes} min on this machine")
+def only(option: str, given: Sequence[str] | None) -> str | None:
+    """The value of an option that may be used once.
 
-
-class bar:  # noqa: N801 - used as a function in a with statement
-    """A progress bar on stderr; entering it gives the function that advances it.
-
-    Ctrl-C while it runs is acknowledged in one line.
+    Raises:
+        InputError: If it was used more often.
     """
-
-    def __init__(self, what: str, total: int) -> None:
-        self._progress = Progress(
-            TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=notes,
-        )  # fmt: skip
-        self._task = self._progress.add_task(what, total=total)
-
-    def __enter__(self) -> Callable[[], None]:
-        self._progress.start()
-        return lambda: self._progress.advance(self._task)
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._progress.stop()
-        if kind is KeyboardInterrupt:
-            notes.print("interrupted")
-
-
-def command() -> str:
-    """What the user typed, for the record."""
-    return shlex.join(["xai-detect", *sys.argv[1:]])
+    if given is not None and len(given) > 1:
+        raise InputError(
+            f"{option} was given {len(given)} times ({', '.join(given)}); expected it once: "
+            "start the command again for each, in a folder of its own"
+        )
+    return given[0] if given else None

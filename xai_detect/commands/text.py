@@ -1,10 +1,13 @@
 """What the command line prints on stdout: lines for people, one JSON object for machines."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from xai_detect.evaluation.figures import Evaluation
+from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
@@ -22,19 +25,19 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
         name: How a source is printed.
     """
     lines = []
-    for one in shown:
-        count = len(one.detections)
-        lines.append(f"{name(one.source)}: {_counted(count, 'detection')}")
-        for row, (target, verdict) in enumerate(zip(one.targets, one.verdicts, strict=True)):
-            found = one.detections.target(row)
+    for record in shown:
+        count = len(record.detections)
+        lines.append(f"{name(record.source)}: {_counted(count, 'detection')}")
+        for row, (target, verdict) in enumerate(zip(record.targets, record.verdicts, strict=True)):
+            found = record.detections.target(row)
             asked = "" if found.label == target.label else f" (reported as {found.name})"
             lines.append(
                 f"  {STATES[verdict.level].mark} {verdict.level} {target.name}{asked} "
-                f"{found.score:.2f}: {verdict.sentence}{_outcome(one, row)}"
+                f"{found.score:.2f}: {verdict.sentence}{_outcome(record, row)}"
             )
-        if one.outcome is not None:
-            lines += [f"  - missed: {name}" for name, _ in one.outcome.missed]
-    levels = [verdict.level for one in shown for verdict in one.verdicts]
+        if record.outcome is not None:
+            lines += [f"  - missed: {missed}" for missed, _ in record.outcome.missed]
+    levels = [verdict.level for record in shown for verdict in record.verdicts]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
     total = f"{_counted(len(levels), 'detection')} in {_counted(len(shown), 'image')}"
     lines.append(f"{total}: {counts}" if levels else total)
@@ -57,18 +60,18 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
     """The run as one JSON object."""
     rows = [
         {
-            "source": one.source,
+            "source": record.source,
             "class": target.name,
             "box": list(target.box),
-            "score": float(one.detections.scores[row]),
+            "score": float(record.detections.scores[row]),
             "verdict": str(verdict.level),
             "reasons": [reason.sentence for reason in verdict.reasons],
             "evidence": dict(evidence),
-            "right": None if one.outcome is None else one.outcome.right[row],
+            "right": None if record.outcome is None else record.outcome.right[row],
         }
-        for one in shown
+        for record in shown
         for row, (target, verdict, evidence) in enumerate(
-            zip(one.targets, one.verdicts, one.evidence, strict=True)
+            zip(record.targets, record.verdicts, record.evidence, strict=True)
         )
     ]
     content = {
@@ -77,10 +80,10 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
         "images": len(shown),
         "detections": rows,
         "missed": [
-            {"source": one.source, "class": name, "box": list(box)}
-            for one in shown
-            if one.outcome is not None
-            for name, box in one.outcome.missed
+            {"source": record.source, "class": name, "box": list(box)}
+            for record in shown
+            if record.outcome is not None
+            for name, box in record.outcome.missed
         ],
         "failed": dict(failed),
     }
@@ -96,13 +99,63 @@ def evaluation_lines(result: Evaluation) -> str:
 def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
     lines = []
     for key, value in values.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         elif isinstance(value, float):
             lines.append(f"{indent}{key}: {value:.4f}")
         elif not isinstance(value, list | tuple) or len(value) <= 3:
             lines.append(f"{indent}{key}: {value}")
     return lines
+
+
+def comparison_json(result: Comparison, image: Path, model: str, out: Path | None) -> str:
+    """A comparison as one JSON object."""
+    content = {
+        "image": str(image),
+        "model": model,
+        "fill": result.fill,
+        "figure": None if out is None else str(out),
+        "maps": [
+            {
+                "class": panel.explanation.target.name,
+                "box": list(panel.explanation.target.box),
+                "variant": panel.variant,
+                "method": panel.explanation.method,
+                "settings": dict(panel.explanation.settings),
+                **panel.values,
+                "measured": dict(panel.explanation.measured),
+            }
+            for row in result.rows
+            for panel in row
+        ],
+    }
+    return as_json(content)
+
+
+def comparison_lines(result: Comparison, out: Path | None) -> str:
+    """A paragraph per question: its scores, then a line per map."""
+    lines = []
+    for row in result.rows:
+        target, values = row[0].explanation.target, row[0].values
+        lines.append(f"{target.name}: score {values['score']:.3f}")
+        if not math.isnan(values["foreground_area"]):
+            without = [
+                f"without the {name.partition('_')[2]} {values[name]:.3f}" for name in REMOVALS
+            ]
+            lines[-1] += f", {', '.join(without)} (fill: {result.fill})"
+        width = max(len(panel.variant) for panel in row)
+        for panel in row:
+            share, area = panel.values["foreground_share"], panel.values["foreground_area"]
+            words = f"  {panel.variant:{width}s}  sum {panel.values['sum']:+.3f}"
+            if not math.isnan(area):
+                held = "none" if math.isnan(share) else f"{100 * share:.0f} %"
+                words += (
+                    f", positive evidence on the foreground: {held} (chance {100 * area:.0f} %)"
+                )
+            lines.append(words)
+    if out is not None:
+        lines.append(f"figure: {out}")
+    return "\n".join(lines)
 
 
 def as_json(content: Any) -> str:

@@ -1,0 +1,88 @@
+"""What ``explain`` asks: the targets, the methods by column, and what should matter."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect.commands.options import settings
+from xai_detect.commands.progress import notes
+from xai_detect.detectors.protocol import Detector
+from xai_detect.errors import InputError
+from xai_detect.explainers.methods import build_method
+from xai_detect.explainers.protocol import Method
+from xai_detect.inspection.image import detect
+from xai_detect.values.detections import Target
+from xai_detect.values.images import load_image
+
+MOST_BOXES = 6
+"""Of a detector's detections, so many are shown; a figure with more rows is hard to read."""
+
+
+def marked(path: Path | None) -> Bool[Tensor, "h w"] | None:
+    """What a mask image marks: all that is not black; None without a mask.
+
+    Raises:
+        InputError: If it marks nothing or everything, or cannot be read.
+    """
+    if path is None:
+        return None
+    found = load_image(path).amax(dim=0) > 0
+    if bool(found.all()) or not bool(found.any()):
+        which = "everything" if bool(found.all()) else "nothing"
+        raise InputError(f"{path} marks {which}; expected a mask, black where nothing matters")
+    return found
+
+
+def methods(
+    name: str, setting: Sequence[str] | None, variants: Sequence[str] | None
+) -> dict[str, Method[Any]]:
+    """A method per column, by the words over it.
+
+    Raises:
+        InputError: If there is no such method or setting.
+    """
+    common = settings(setting)
+    if not variants:
+        return {name: build_method(name, **common)}
+    return {
+        column: build_method(name, **{**common, **settings(column.split(";"))})
+        for column in variants
+    }
+
+
+def labels(
+    classifier: Detector, image: Float[Tensor, "3 h w"], asked: Sequence[str] | None
+) -> list[Target]:
+    """What was asked of a classifier, else its best answer.
+
+    Raises:
+        InputError: If it gives no answer, or does not know a class.
+    """
+    found = list(detect(classifier, image, 0.0))
+    if not found:
+        raise InputError("the classifier gives every class a probability of 0; check its weights")
+    known = {target.name: target for target in found}
+    return [known.get(name) or found[0].as_class(name) for name in asked or [found[0].name]]
+
+
+def boxes(
+    detector: Detector,
+    image: Float[Tensor, "3 h w"],
+    asked: Sequence[str] | None,
+    confidence: float,
+) -> list[Target]:
+    """Each detection with its own class, or with every class asked about.
+
+    Raises:
+        InputError: If nothing was found, or the detector does not know a class.
+    """
+    found = list(detect(detector, image, confidence))
+    if not found:
+        raise InputError(f"nothing was found above {confidence:g}; lower --conf")
+    most = max(1, MOST_BOXES // len(asked)) if asked else MOST_BOXES
+    if len(found) > most:
+        notes.print(f"note: the best {most} of {len(found)} detections are shown")
+    return [target.as_class(name) for target in found[:most] for name in asked or [target.name]]
