@@ -1,7 +1,9 @@
 import importlib
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from xai_detect.data.records import Dataset
 from xai_detect.errors import ExplainError, InputError, TargetError
 from xai_detect.evaluation.evaluate import evaluate
 from xai_detect.explainers.gradients.integrated import InputXGradient
+from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import auroc
 from xai_detect.measures.verdicts import Judged, verdict_figures
@@ -343,6 +346,34 @@ def test_a_method_with_settings_of_its_own_explains(toys, monkeypatch):
     sealed = SealedToy(ToyDetector())
     with pytest.raises(InputError, match="toy is a black box; methods that work with it: "):
         evaluate(sealed, toys, method=method)
+
+
+@dataclass(frozen=True)
+class Corner:
+    """A method of the caller's own: the same map for every box."""
+
+    height: float = 1.0
+    name: ClassVar[str] = "corner"
+    input_level: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.NOTHING
+    citation: ClassVar[str] = ""
+
+    def __call__(self, _detector, image, targets):
+        heatmap = torch.zeros(image.shape[1:])
+        heatmap[:8, :8] = self.height
+        return [Attribution(heatmap, {}) for _ in targets]
+
+    def brief(self):
+        return self
+
+    def expected_passes(self, _targets):
+        return (0.0, 0.0)
+
+
+def test_a_method_of_the_callers_own_explains(toys):
+    result = evaluate(ToyDetector(), toys, method=Corner(height=2.0))
+    assert result.verdicts.confidence.n == 4
+    assert not [problem for problem in result.problems if "left out" in problem]
 
 
 def test_the_detections_behind_ap_are_kept_by_the_data_sets_ids(toys):
