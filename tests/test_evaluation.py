@@ -108,6 +108,74 @@ def test_figures_by_hand(toys):
     assert result["trust"] is None
 
 
+def test_objects_and_detections_are_counted_apart(tmp_path):
+    image = scene(("red", 0, 0), ("red", 3, 3), ("red", 6, 6), ("green", 1, 1))
+    items = (item(0, 0, 0), item(1, 7, 7), item(1, 5, 7), item(1, 7, 5), item(1, 1, 1))
+    result = evaluate(ToyDetector(), dataset(scan(tmp_path, "a", image, *items)), explain=False)
+    assert (result.total.right, result.total.wrong, result.total.missed) == (2, 2, 3)
+    values = result.as_dict()
+    assert (values["n_objects"], values["n_detections"]) == (5, 4)
+    assert (values["precision"], values["recall"]) == (0.5, 0.4)
+    rows = {name: values["per_class"][name] for name in NAMES[:2]}
+    assert [(one["n_objects"], one["n_detections"]) for one in rows.values()] == [(1, 3), (4, 1)]
+    assert [one["precision"] for one in rows.values()] == [pytest.approx(1 / 3), 1]
+    assert [one["recall"] for one in rows.values()] == [1, 0.25]
+    assert [one["f1"] for one in rows.values()] == [0.5, 0.4]
+    assert values["dataset"] == "toys"
+    assert values["detector"] == "toy"
+    assert values["class_names"] == list(NAMES)
+    best = max(result.curve.f1.tolist())
+    assert values["best_f1"] == best
+    assert values["best_f1_confidence"] == result.curve.best[1]
+    assert rows["Red"]["AP50"] == values["per_class"]["Red"]["AP50"]
+
+
+def test_verdicts_as_plain_values_have_every_share_and_interval(toys):
+    detector = ToyDetector()
+    result = evaluate(detector, toys, inspector=inspector(detector, lambda one: one.score / 2))
+    verdicts, values = result.verdicts, result.as_dict()["trust"]
+    level = values["levels"]["TRUSTED"]
+    assert (level["right"], level["wrong"], level["ignored"]) == (3, 1, 1)
+    assert level["share_right"] == 0.75
+    assert level["share_right_interval"] == list(verdicts.levels[Level.TRUSTED].interval)
+    for name, ranking in (
+        ("auroc_trust", verdicts.trust),
+        ("auroc_confidence", verdicts.confidence),
+        ("auroc_confidence_same", verdicts.confidence_same),
+        ("auroc_gain", verdicts.gain),
+    ):
+        assert values[name] == ranking.auroc
+        assert values[f"{name}_interval"] == [
+            None if math.isnan(end) else end for end in ranking.interval
+        ]
+    assert (values["n"], values["n_measured"], values["n_unmeasured"]) == (4, 4, 0)
+
+
+def test_the_mean_overlap_is_that_of_the_right_detections(tmp_path):
+    narrow = Item((0.0, 0.0, 8.0, 6.0), 0, 48.0)
+    shown = scan(
+        tmp_path, "a", scene(("red", 0, 0), ("red", 3, 3), ("red", 6, 6)), narrow, item(0, 3, 3)
+    )
+    result = evaluate(ToyDetector(), dataset(shown), explain=False)
+    assert sorted(result.ious.tolist()) == [0.75, 1]
+    assert result.as_dict()["iou_mean"] == 0.875
+
+
+def test_the_seed_is_that_of_the_intervals(tmp_path):
+    scans = [
+        scan(tmp_path, f"{n}", scene(("red", 0, n), ("green", 4, n)), item(n % 2, 4 * (n % 2), n))
+        for n in range(8)
+    ]
+    detector = ToyDetector()
+    judge = inspector(detector, lambda one: np.random.default_rng(one.candidate).random())
+    intervals = [
+        evaluate(detector, dataset(*scans), inspector=judge, seed=seed).verdicts.trust.interval
+        for seed in (0, 0, 1, 2, 3, 4, 5)
+    ]
+    assert intervals[0] == intervals[1]
+    assert len(set(intervals)) > 1
+
+
 def test_the_result_is_plain_json_with_the_promised_keys(toys):
     result = evaluate(
         ToyDetector(), toys, inspector=inspector(ToyDetector(), lambda _: 0.5)

@@ -197,7 +197,7 @@ def threshold_curve(
         right: 1.0 where it found an object, else 0.0.
         object_count: Objects there are to find.
     """
-    order = scores.argsort(descending=True, stable=True)
+    order = scores.argsort(descending=True)
     confidence, hits = scores[order].double(), right[order].double().cumsum(0)
     kept = torch.arange(1, len(scores) + 1, dtype=torch.float64)
     # Equal scores pass the threshold together: only the last of them is a point of the curve.
