@@ -39,6 +39,25 @@ def test_ap_by_hand():
     assert (result["AR1"], result["AR100"]) == pytest.approx((0.0, 0.7))
 
 
+def test_figures_of_a_class_by_hand():
+    # An IoU of 0.52 is enough for the first threshold alone.
+    loose = average_precision([(found((A, 1, 0.9)), real(((0, 0, 10, 5.2), 1)))], 3)
+    assert loose.per_class[1] == pytest.approx(0.1)
+    assert loose.figures["AP"] == pytest.approx(0.1)
+    assert loose.per_class_50[1] == pytest.approx(1)
+    assert loose.curves_50[1].tolist() == pytest.approx([1] * 101)
+    assert loose.curves_50[0].isnan().all()
+    # One of two large objects is found, after eleven mistakes: precision 1/12 up to recall 1/2.
+    large, other = (0, 0, 99, 99), (0, 0, 40, 99)
+    rows = [(FAR, 0, 0.9 - n / 100) for n in range(11)]
+    late = average_precision([(found(*rows, (large, 0, 0.5)), real((large, 0), (other, 0)))], 3)
+    assert late.curves_50[0].tolist() == pytest.approx([1 / 12] * 51 + [0] * 50)
+    assert late.per_class_50[0] == pytest.approx(51 / 101 / 12)
+    assert late.per_class[0] == pytest.approx(51 / 101 / 12)
+    assert late.figures["AP"] == pytest.approx(51 / 101 / 12)
+    assert (late.figures["AR1"], late.figures["AR10"], late.figures["AR100"]) == (0, 0, 0.5)
+
+
 def test_crowds_difficult_objects_and_regions_for_all_classes_are_not_counted():
     inside = (2, 2, 5, 5)
     truth = real(
