@@ -75,6 +75,9 @@ def test_many_images_have_the_intervals_of_a_slow_loop():
     expected = slow_bootstrap(groups, over("trust"), 40, 0.95, 7)
     assert figures.trust.interval == pytest.approx(expected)
     assert figures.gain.auroc == figures.trust.auroc - figures.confidence_same.auroc
+    usual = verdict_figures(groups).trust
+    assert usual == verdict_figures(groups, repeats=1000, seed=0).trust
+    assert usual != verdict_figures(groups, repeats=1001, seed=0).trust
 
 
 def test_the_share_of_a_level_leaves_out_what_is_neither_right_nor_wrong():
