@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint
+.PHONY: setup demo lint test digests
 
 setup: $(VENV)/ready
 
@@ -25,3 +25,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# golden digests of the simulator; only together with a new SIMULATOR
+digests: setup
+	$(BIN)/python tests/simulator_digests.py

@@ -26,6 +26,7 @@ import train_planted
 import xai_detect as xd
 from xai_detect.measures.statistics import wilson
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, PlantedScan, render
+from xai_detect.xray.scenes.scan import SIMULATOR
 from xai_detect.xray.scenes.worlds import compose_apart
 
 RESULTS = Path(__file__).parent / "results"
@@ -206,6 +207,7 @@ def main() -> None:
     start = time.monotonic()
     results: dict[str, Any] = {
         "seed": SEED,
+        "simulator": SIMULATOR,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
         f"xai_detect {xd.__version__}",
         "models": {},

@@ -21,6 +21,7 @@ import training
 from numpy.typing import NDArray
 
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, Planted, bounds, render
+from xai_detect.xray.scenes.scan import SIMULATOR
 from xai_detect.xray.scenes.worlds import compose_apart
 
 SIZE = 192
@@ -197,7 +198,8 @@ def learn(world: str, options: argparse.Namespace) -> None:
         "file": f"planted/{world}.safetensors", "sha256": "", "family": "ultralytics",
         "architecture": training.as_json(layout), "classes": list(WORLDS[world]),
         "input_size": SIZE, "letterbox": 255, "domain": "xray", "recipe": RECIPE,
-        "seed": options.seed, "cause": "inside" if world in HONEST else "outside",
+        "seed": options.seed, "simulator": SIMULATOR,
+        "cause": "inside" if world in HONEST else "outside",
         "figures": {key: round(float(v.mean()), 4) for key, v in values.items()} | {"scans": 200},
     }  # fmt: skip
     path = shipping.WEIGHTS / Path(entry["file"])

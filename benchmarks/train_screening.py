@@ -16,7 +16,7 @@ import shipping
 import torch
 import training
 
-from xai_detect.xray.scenes.scan import FIELD, Packing, Scan, Scene, compose, scan
+from xai_detect.xray.scenes.scan import FIELD, SIMULATOR, Packing, Scan, Scene, compose, scan
 from xai_detect.xray.things.items import DANGEROUS
 
 SIZE = 320
@@ -113,7 +113,8 @@ def write(model: torch.nn.Module, layout: dict, seed: int, figures: dict[str, fl
     entry = {
         "file": "screening.safetensors", "sha256": "", "family": "ultralytics",
         "architecture": training.as_json(layout), "classes": list(CLASSES), "input_size": SIZE,
-        "letterbox": 255, "domain": "xray", "recipe": RECIPE, "seed": seed, "figures": figures,
+        "letterbox": 255, "domain": "xray", "recipe": RECIPE, "seed": seed,
+        "simulator": SIMULATOR, "figures": figures,
     }  # fmt: skip
     packed = {key: value for key, value in entry.items() if key != "sha256"}
     digest = shipping.pack(model, shipping.WEIGHTS / "screening.safetensors", packed)

@@ -18,6 +18,11 @@ from xai_detect.xray.things.bags import BAGS, build_bag
 from xai_detect.xray.things.items import BENIGN, DANGEROUS, build
 from xai_detect.xray.things.solids import Item, Pose
 
+#: Version of everything that decides a scan: matter, machine, things, bags, planted worlds, and the
+#: order in which they draw. Planted models, published figures and frozen benchmarks hold for the
+#: version they were made with. It changes with any change that gives a seed another picture or
+#: another truth, and then the planted models are trained and measured again.
+SIMULATOR = "1"
 #: Side of the square field of view of a screening scan, in mm.
 FIELD = 680.0
 

@@ -1,5 +1,6 @@
 """``xai-detect simulate``: folders of scans with exact ground truth.
 
+The header (``info``) tells the version of the simulator, and what was asked of it.
 One seed per scan, derived from the data set's seed and the scan's number: the same seed gives the
 same bytes, a longer set begins with the shorter one, and the number of processes changes nothing.
 """
@@ -18,7 +19,7 @@ from xai_detect.errors import InputError
 from xai_detect.xray.scenes import dataset
 from xai_detect.xray.scenes.planted import WORLDS, Planted, render
 from xai_detect.xray.scenes.projection import insert_random, load_bags
-from xai_detect.xray.scenes.scan import Packing, compose, scan
+from xai_detect.xray.scenes.scan import SIMULATOR, Packing, compose, scan
 from xai_detect.xray.scenes.worlds import compose_apart
 from xai_detect.xray.things.items import BENIGN, DANGEROUS
 
@@ -133,7 +134,14 @@ def simulate(
     finally:
         cv2.setNumThreads(threads)
     names = WORLDS[planted] if planted is not None else tuple(DANGEROUS)
-    info = {"seed": seed, "scans": scans, "size": size, "planted": planted, "variant": variant}
+    info = {
+        "simulator": SIMULATOR,
+        "seed": seed,
+        "scans": scans,
+        "size": size,
+        "planted": planted,
+        "variant": variant,
+    }
     items = _write(file, records, "annotations", names, info)
     if planted is None and into is None:
         everything = out / "truth" / f"items_{split}.json"
