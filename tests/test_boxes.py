@@ -16,6 +16,12 @@ def test_area_by_hand():
     assert boxes.area(given_boxes).tolist() == [6.0, 0.0, 0.0]
 
 
+def test_area_of_one_box_and_of_boxes_in_any_arrangement():
+    assert boxes.area(torch.tensor([0.0, 0.0, 2.0, 3.0])).item() == 6.0
+    table = torch.tensor([[[0.0, 0.0, 2.0, 3.0]], [[1.0, 1.0, 2.0, 6.0]]])
+    assert boxes.area(table).tolist() == [[6.0], [5.0]]
+
+
 def test_iou_by_hand():
     a = torch.tensor([[0.0, 0.0, 2.0, 2.0]])
     b = torch.tensor([[1.0, 1.0, 3.0, 3.0], [2.0, 2.0, 3.0, 3.0], [0.0, 0.0, 2.0, 2.0]])

@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, Placed, nearest
 
 side = st.integers(1, 400)
 
@@ -150,3 +150,113 @@ def test_real_images_are_placed_as_the_library_places_them(coco_images):
         placed = LetterBox((640, 640), auto=True, stride=32)(image=cv2.imread(str(path)))
         expected = torch.from_numpy(placed[..., ::-1].transpose(2, 0, 1).copy()).float() / 255
         assert torch.equal(frame.to_input(image[None])[0], expected)
+
+
+@given(size=st.tuples(side, side), square=st.sampled_from([32, 160]))
+def test_the_content_is_where_the_image_lies(size, square):
+    for frame in frames(size, square):
+        contents = torch.rand(2, 3, *frame.content_size)
+        padded = frame.pad(contents)
+        assert padded.shape == (2, 3, *frame.input_size)
+        assert torch.equal(padded[..., *frame.content], contents)
+        padded[..., *frame.content] = frame.fill
+        assert padded.unique().tolist() == [pytest.approx(frame.fill)]
+
+
+def test_nearest_pixels_by_hand():
+    values = torch.arange(4)[None, :].expand(2, 4)
+    assert nearest(values, (2, 4)).tolist() == values.tolist()
+    assert nearest(values, (1, 2)).tolist() == [[1, 3]]
+    assert nearest(values, (2, 8)).tolist() == [[0, 0, 1, 1, 2, 2, 3, 3]] * 2
+    assert nearest(values.T, (8, 1)).tolist() == [[0], [0], [1], [1], [2], [2], [3], [3]]
+    assert nearest(torch.tensor([[True, False]]), (1, 3)).tolist() == [[True, False, False]]
+
+
+@given(size=st.tuples(side, side), square=st.sampled_from([32, 160]))
+def test_boxes_in_content_pixels_are_those_in_the_input_without_padding(size, square):
+    height, width = size
+    box = (width / 5, height / 4, width / 2, height / 1.5)
+    for frame in frames(size, square):
+        placed = frame.boxes_to_input(torch.tensor([box]))[0]
+        moved = torch.tensor([frame.left, frame.top] * 2)
+        inside = torch.tensor(frame.box_to_content(box))
+        torch.testing.assert_close(inside, placed - moved, rtol=1e-4, atol=1e-3)
+        whole = frame.box_to_content((0.0, 0.0, float(width), float(height)))
+        across, down = whole[2:]
+        assert (down, across) == pytest.approx(frame.content_size, rel=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(size=st.tuples(side, side), square=st.sampled_from([32, 96]))
+def test_an_even_map_keeps_its_sum_at_the_resolution_of_the_network(size, square):
+    for frame in frames(size, square):
+        heatmap = torch.full(size, -1.5)
+        inner = frame.map_to_content(heatmap)
+        assert inner.shape == frame.content_size
+        assert float(inner.sum()) == pytest.approx(-1.5 * size[0] * size[1], rel=1e-4)
+        assert float(inner.max() - inner.min()) == pytest.approx(
+            0, abs=1e-3 * float(inner.abs().min())
+        )
+
+
+def test_evidence_stays_where_it_is_at_the_resolution_of_the_network():
+    frame = Frame.letterbox((80, 40), 40, stride=8, fill=0.0, rectangle=False)
+    heatmap = torch.zeros(80, 40)
+    heatmap[20:24, 8:12] = 1.0
+    inner = frame.map_to_content(heatmap)
+    expected = torch.zeros(40, 20)
+    expected[10:12, 4:6] = 4.0
+    torch.testing.assert_close(inner, expected)
+    larger = Frame.letterbox((10, 10), 40, stride=8, fill=0.0).map_to_content(torch.ones(10, 10))
+    torch.testing.assert_close(larger, torch.full((40, 40), 1 / 16))
+
+
+def test_gradients_become_maps_one_by_one():
+    generator = torch.Generator().manual_seed(3)
+    for frame in frames((33, 47), 64):
+        gradients = torch.randn(2, 3, *frame.input_size, generator=generator)
+        change = torch.randn(3, 33, 47, generator=generator)
+        back = frame.pull_back(gradients)
+        for row, plain in enumerate(frame.attributions(gradients)):
+            torch.testing.assert_close(plain, back[row].sum(dim=0), rtol=1e-4, atol=1e-5)
+        for row, weighted in enumerate(frame.attributions(gradients, change)):
+            torch.testing.assert_close(
+                weighted, (back[row] * change).sum(dim=0), rtol=1e-4, atol=1e-5
+            )
+
+
+def test_an_image_is_placed_once_and_its_content_can_be_exchanged():
+    for frame in frames((33, 47), 64):
+        image = noise((33, 47))[0]
+        placed = Placed.of(image, frame)
+        assert torch.equal(placed.pixels, frame.to_input(image[None]))
+        assert torch.equal(frame.pad(placed.content[None]), placed.pixels)
+        again = placed.at_content(placed.content)
+        assert torch.equal(again.pixels, placed.pixels)
+        assert again.frame.image_size == frame.content_size
+        box = frame.box_to_content((3.0, 5.0, 30.0, 20.0))
+        torch.testing.assert_close(
+            again.frame.boxes_to_input(torch.tensor([box])),
+            frame.boxes_to_input(torch.tensor([[3.0, 5.0, 30.0, 20.0]])),
+        )
+        dark = placed.at_content(torch.zeros_like(placed.content))
+        assert float(dark.pixels[..., *frame.content].max()) == 0
+        assert torch.equal(dark.content, torch.zeros_like(placed.content))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    size=st.tuples(st.integers(2, 200), st.integers(2, 200)),
+    square=st.sampled_from([32, 64]),
+    factor=st.sampled_from([2, 4]),
+)
+def test_the_network_sees_the_same_picture_at_any_multiple_of_its_size(size, square, factor):
+    height, width = size
+    frame = Frame.letterbox(size, square, stride=32, fill=0.4)
+    multiple = Frame.letterbox((factor * height, factor * width), square, stride=32, fill=0.4)
+    assert (multiple.input_size, multiple.content_size) == (frame.input_size, frame.content_size)
+    assert (multiple.top, multiple.left) == (frame.top, frame.left)
+    box = torch.tensor([[width / 4, height / 3, width / 2, height / 1.5]])
+    torch.testing.assert_close(
+        multiple.boxes_to_input(factor * box), frame.boxes_to_input(box), rtol=1e-4, atol=1e-3
+    )

@@ -91,6 +91,17 @@ def test_float_tiffs_in_range_are_read(tmp_path):
         load_image(tmp_path / "b.tif")
 
 
+def test_integer_files_of_sixteen_bits_are_read_to_their_last_value(tmp_path):
+    values = np.array([[0, 65535], [32768, 1]], dtype=np.int32)
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    found = load_image(tmp_path / "a.tif")[0]
+    assert torch.equal(found, torch.from_numpy(values.astype(np.float32) / 65535))
+    for value in (65536, -1):
+        Image.fromarray(np.array([[0, value]], dtype=np.int32)).save(tmp_path / "b.tif")
+        with pytest.raises(InputError, match=rf"values from .*{value}.*at most 16 bits"):
+            load_image(tmp_path / "b.tif")
+
+
 def test_integer_tiffs_beyond_sixteen_bits_are_refused(tmp_path):
     values = np.full((4, 4), 70000, dtype=np.int32)
     Image.fromarray(values).save(tmp_path / "a.tif")

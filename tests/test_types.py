@@ -50,6 +50,8 @@ def test_a_row_that_does_not_exist_is_refused(row):
         ({"boxes": torch.tensor([[0.0, 3, 4, 0], [1, 1, 2, 2]])}, "y1 <= y2"),
         ({"scores": torch.tensor([7.0, 0.4])}, r"lie in \[0, 1\]"),
         ({"scores": torch.tensor([0.9, -0.4])}, r"lie in \[0, 1\]"),
+        ({"scores": torch.tensor([1.01, 0.4])}, r"lie in \[0, 1\]"),
+        ({"scores": torch.tensor([0.9, -0.01])}, r"lie in \[0, 1\]"),
         ({"scores": torch.tensor([0.4, 0.9])}, "best first"),
         ({"labels": torch.tensor([3, 0])}, r"labels must lie in \[0, 3\)"),
         ({"labels": torch.tensor([0, -1])}, r"labels must lie in \[0, 3\)"),
@@ -76,6 +78,14 @@ def test_columns_of_unequal_length_are_refused_without_a_shape_checker_too(chang
         object.__setattr__(record, name, changes.get(name, getattr(good, name)))
     with pytest.raises(InputError, match=words):
         record.__post_init__()
+
+
+def test_scores_and_boxes_at_their_limits_are_taken():
+    assert detections(scores=torch.tensor([1.0, 0.0])).target(0).score == 1.0
+    assert len(detections(scores=torch.tensor([0.5, 0.5]))) == 2
+    flat = torch.tensor([[4.0, 3.0, 4.0, 3.0], [1.0, 1.0, 2.0, 1.0]])
+    assert detections(boxes=flat).target(0).box == (4.0, 3.0, 4.0, 3.0)
+    assert len(detections(labels=torch.tensor([2, 0]))) == 2
 
 
 def test_nothing_found_is_a_result_like_any_other():
