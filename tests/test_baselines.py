@@ -8,7 +8,7 @@ from toy import CELL, RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.detectors.protocol import Raw
 from xai_detect.errors import InputError
-from xai_detect.explainers.controls import Objectness, Random, _strongest
+from xai_detect.explainers.controls import Objectness, Random
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
 from xai_detect.inspection.image import detect
@@ -94,22 +94,39 @@ def test_objectness_of_a_sealed_box_shows_its_detections():
     assert one.measured["forward_passes"] == 1
 
 
+class Saying(ToyDetector):
+    """A toy that answers every image with the same raw predictions."""
+
+    def __init__(self, found, probabilities):
+        super().__init__()
+        self.answer = Raw(torch.tensor(found)[None], torch.tensor(probabilities)[None])
+
+    def raw(self, pixels):
+        del pixels
+        return self.answer
+
+
+def laid(detector, size):
+    image = scene(("red", 0, 0))
+    (target,) = detect(ToyDetector(), image)
+    return explain(Objectness(cell=8), detector, torch.zeros(3, *size), [target])[0].heatmap
+
+
 def test_of_two_predictions_in_a_cell_the_surer_one_counts():
     sure, unsure, outside = [0.0, 0.0, 8.0, 8.0], [1.0, 1.0, 3.0, 3.0], [-9.0, 0.0, 1.0, 8.0]
     nowhere = [math.nan] * 4
-    found = torch.tensor([unsure, sure, unsure, outside, nowhere])
-    laid = Objectness(cell=8)._laid(found, torch.tensor([0.2, 0.9, 0.3, 1.0, 1.0]), (10, 16))
+    found = [[box] for box in (unsure, sure, unsure, outside, nowhere)]
+    confidences = [[one, 0.0, 0.0] for one in (0.2, 0.9, 0.3, 1.0, 1.0)]
     expected = torch.zeros(10, 16)
     expected[:8, :8] = 0.9
-    torch.testing.assert_close(laid, expected)
+    torch.testing.assert_close(laid(Saying(found, confidences), (10, 16)), expected)
 
 
 def test_with_a_box_per_class_the_likeliest_class_places_it():
-    boxes = torch.arange(2 * 3 * 4).float().view(1, 2, 3, 4)
-    probabilities = torch.tensor([[[0.1, 0.7, 0.2], [0.5, 0.3, 0.1]]])
-    found, confidences = _strongest(Raw(boxes, probabilities))
-    assert torch.equal(found, torch.stack([boxes[0, 0, 1], boxes[0, 1, 0]]))
-    assert torch.equal(confidences, torch.tensor([0.7, 0.5]))
+    first, second, third = ([8.0 * cell, 0.0, 8.0 * cell + 8, 8.0] for cell in range(3))
+    boxes = [[first, second, third], [third, first, first]]
+    found = laid(Saying(boxes, [[0.1, 0.7, 0.2], [0.5, 0.3, 0.1]]), (8, 24))
+    assert found[0, ::8].tolist() == pytest.approx([0, 0.7, 0.5])
 
 
 def test_objectness_keeps_padding_out():

@@ -54,6 +54,18 @@ def test_odam_of_the_class_is_hires_cam_of_the_probability():
         torch.testing.assert_close(one.heatmap, same.heatmap, rtol=0, atol=0)
 
 
+class Whole:
+    """A detector that hides its patches, so that every slope is taken through the whole network."""
+
+    def __init__(self, detector):
+        self._detector = detector
+
+    def __getattr__(self, name):
+        if name == "patches":
+            raise AttributeError(name)
+        return getattr(self._detector, name)
+
+
 class Regressing(ToyDetector):
     """A toy whose boxes move: the left side with the red of the cell, the others not at all."""
 
@@ -229,8 +241,8 @@ def test_patches_give_the_candidates_of_the_whole_network(end2end):
     torch.testing.assert_close(patches.candidates.boxes, whole.boxes)
     assert patches.levels == [0, 0, 1, 2]
     local = list(layers.slopes("logit"))
-    layers._patches = lambda: None
-    for (one,), (other,) in zip(local, layers.slopes("logit"), strict=True):
+    whole = OpenLayers(Whole(detector), image, targets)
+    for (one,), (other,) in zip(local, whole.slopes("logit"), strict=True):
         pasted = torch.zeros_like(other.values)
         one.beneath(pasted).copy_(one.values)
         torch.testing.assert_close(pasted, other.values)
@@ -243,8 +255,7 @@ def slopes_both_ways(detector, image, targets, scalar):
     layers = OpenLayers(detector, image, targets)
     local = list(layers.slopes(scalar))
     assert layers.backward_passes == 1
-    layers._patches = lambda: None
-    return layers, local, list(layers.slopes(scalar))
+    return layers, local, list(OpenLayers(Whole(detector), image, targets).slopes(scalar))
 
 
 def border_cells(layers):

@@ -232,15 +232,16 @@ def test_names_that_are_long_or_strange_fit():
 
 
 def test_tags_keep_clear_of_each_other():
-    canvas = np.zeros((200, 300, 3), np.uint8)
+    canvas = np.full((200, 300, 3), 90, np.uint8)
     tags = drawing.Tags(canvas)
+    drawn_before = np.zeros((200, 300), bool)
     for _ in range(4):
+        before = canvas.copy()
         tags.put((100, 100), NAMES[0], core=drawing.WHITE)
-    boxes = tags._taken
-    for place, one in enumerate(boxes):
-        for other in boxes[:place]:
-            apart = one[2] <= other[0] or other[2] <= one[0]
-            assert apart or one[3] <= other[1] or other[3] <= one[1]
+        drawn = (canvas != before).any(axis=2)
+        assert drawn.any()
+        assert not (drawn & drawn_before).any()
+        drawn_before |= drawn
 
 
 def test_drawing_changes_nothing_it_was_given():

@@ -1,6 +1,7 @@
 """Searches over regions: by hand, against slow definitions, and on a detector that ships."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import xai_detect as xd
 from xai_detect.errors import InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.regions import cut, shuffled, squares
-from xai_detect.explainers.search import phasewin
+from xai_detect.explainers.search import phasewin, vx_code
 from xai_detect.explainers.search.phasewin import CONSTANTS, PhaseWin
 from xai_detect.explainers.search.region_scores import (
     RegionScores,
@@ -201,44 +202,52 @@ def test_phasewin_by_hand():
 
 
 def test_a_phase_ends_where_gains_fall_off_faster():
-    drop = phasewin.Search(modular([1.0]), 1, CONSTANTS["wrapper"], torch.Generator())._dropped
-    assert not drop([1.0, 0.5])
-    assert not drop([1.0, 0.5, 0.25])  # the same ratio again
-    assert not drop([1.0, 0.5, 0.2485])  # 2.012 - 2 is within the step
-    assert drop([1.0, 0.5, 0.24])
-    assert drop([1.0, 0.5, 0.0])
+    everything = CONSTANTS["wrapper"]._replace(
+        window=10, delete=0.0, pool=0.0, accept=0.0, temperature=0.0, protection=0.0
+    )
+
+    def drop(third):
+        """Whether the phase ended after the gain 1, then .5, then this, with one region left."""
+        worth, sets = asked(modular([9.0, 1.0, 0.5, third, third / 2 - 0.1]))
+        assert phasewin.Search(worth, 5, everything, torch.Generator()).run() == [0, 1, 2, 3, 4]
+        return 0b1111 in sets
+
+    assert not drop(0.25)  # the same ratio again
+    assert not drop(0.2485)  # 2.012 - 2 is within the step
+    assert drop(0.24)
+    assert drop(0.01)
 
 
 def test_the_last_region_of_a_phase_must_stay_near_the_one_before():
     # Gains in one window: 1, 0.99, 0.9 falls off (1.1 - 1.01 > 0.02) below 0.98 of 0.99.
     constants = CONSTANTS["wrapper"]._replace(window=10, accept=0.5)
-    run = phasewin.Search(modular([9.0, 1.0, 0.99, 0.9, 0.8]), 5, constants, torch.Generator())
-    run._accept(0)
-    assert run._phase()
-    assert run.order == [0, 1, 2]
-    kind = phasewin.Search(
-        modular([9.0, 1.0, 0.99, 0.9, 0.8]),
-        5,
-        constants._replace(protection=0.5),
-        torch.Generator(),
-    )
-    kind._accept(0)
-    assert kind._phase()
-    assert kind.order == [0, 1, 2, 3]
+    ended_before = {}
+    for protection in (0.98, 0.5):
+        worth, sets = asked(modular([9.0, 1.0, 0.99, 0.9, 0.8]))
+        kind = constants._replace(protection=protection)
+        order = phasewin.Search(worth, 5, kind, torch.Generator()).run()
+        assert order == [0, 1, 2, 3, 4]
+        # what a new phase asks first: the last region instead of the one before it
+        ended_before[protection] = 0b10111 in sets
+    assert ended_before == {0.98: True, 0.5: False}
 
 
 def test_who_waits_is_deferred_once_at_most_and_by_chance():
-    def entered(temperature):
-        constants = CONSTANTS["wrapper"]._replace(temperature=temperature)
-        generator = torch.Generator().manual_seed(0)
-        run = phasewin.Search(modular([1.0]), 1, constants, generator)
-        window, queue = [7], [1, 2, 3]
-        run._refill(window, queue, 3, set())
-        return window, queue
+    def order(temperature, seed):
+        constants = CONSTANTS["wrapper"]._replace(
+            window=1, delete=0.0, pool=0.0, accept=0.0, decay=1.0, protection=0.0,
+            ratio_step=float("inf"), temperature=temperature,
+        )  # fmt: skip
+        generator = torch.Generator().manual_seed(seed)
+        return phasewin.Search(modular([9.0, 0.9, 0.8, 0.7, 0.6]), 5, constants, generator).run()
 
-    assert entered(0.0) == ([7, 1, 2], [3])
-    assert entered(1.0) == ([7, 1, 2], [3])  # all sent back once, then in the old order
-    assert entered(0.5)[0] != [7, 1, 2]
+    assert order(0.0, 0) == [0, 1, 2, 3, 4]
+    assert order(1.0, 0) == [0, 1, 2, 3, 4]  # all sent back once, then in the old order
+    by_chance = [order(0.5, seed) for seed in range(20)]
+    assert len({tuple(one) for one in by_chance}) > 3
+    for one in by_chance:
+        assert one[:2] == [0, 1]  # who is in the window already does not wait
+        assert sorted(one) == [0, 1, 2, 3, 4]
 
 
 def slow_sets(function, candidates, size, early, singles):
@@ -322,15 +331,30 @@ def test_patches_one_by_one_match_the_slow_definition(mode):
     assert float(inside) > float(one.heatmap[32:, 32:].max())
 
 
-def test_the_grid_follows_the_box_and_so_do_the_patches_that_are_tried():
+def test_the_grid_follows_the_box_and_so_do_the_patches_that_are_tried(monkeypatch):
     frame = ToyDetector().frame((280, 280))
     small, medium, large = (
         (0.0, 0.0, 28.0, 28.0),
         (0.0, 0.0, 100.0, 100.0),
         (0.0, 0.0, 200.0, 200.0),
     )
-    assert [VxCode()._side(box, frame) for box in (small, medium, large)] == [24, 16, 8]
-    assert VxCode(side=5)._side(small, frame) == 5
+
+    def cut(method, box):
+        """Patches along a side of the grid that a method cuts the image into for a box."""
+        sides = []
+
+        def watched(_size, side):
+            sides.append(side)
+            raise InputError("enough was seen")
+
+        monkeypatch.setattr(vx_code, "squares", watched)
+        with pytest.raises(InputError, match="enough"):
+            explain(method, ToyDetector(), torch.rand(3, 280, 280), [replace(target, box=box)])
+        return sides
+
+    (target,) = found(ToyDetector(), scene(("red", 2, 3)))
+    assert [cut(VxCode(), box) for box in (small, medium, large)] == [[24], [16], [8]]
+    assert cut(VxCode(side=5), small) == [5]
     grid = torch.arange(100).view(10, 10).repeat_interleave(28, 0).repeat_interleave(28, 1)
     # The box and a seventh (40 pixels) around it: 28 + 40 pixels touch three cells of 28.
     near = near_patches((0.0, 0.0, 28.0, 28.0), grid, frame)
