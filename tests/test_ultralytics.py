@@ -317,18 +317,20 @@ def test_a_token_keeps_its_name_in_another_image(rtdetr, image, monkeypatch):
     monkeypatch.setattr(rtdetr.module.model[-1], "num_queries", tokens)
     for target in list(found)[:3]:
         with torch.no_grad():
-            natural = rtdetr._forward(other)
+            (natural,) = rtdetr.detect(other, frame, 0.0)
             forced = rtdetr.candidate(other, [target], frame)
-        row = natural.candidates[0].tolist().index(target.candidate)
-        torch.testing.assert_close(forced.boxes[0, 0], natural.boxes[0, row], rtol=0, atol=1e-2)
-        torch.testing.assert_close(forced.log_odds[0, 0], natural.logits[0, row], rtol=0, atol=1e-3)
+        row = natural.candidates.tolist().index(target.candidate)
+        box = frame.boxes_to_image(forced.boxes[0])[0]
+        torch.testing.assert_close(box, natural.boxes[row], rtol=0, atol=1e-2)
+        score = forced.log_odds[0, 0, natural.labels[row]].sigmoid()
+        torch.testing.assert_close(score, natural.scores[row], rtol=0, atol=1e-3)
 
 
 def test_a_query_exists_where_the_network_would_not_have_chosen_it(rtdetr, image):
     frame, pixels, (found,) = found_in(rtdetr, image)
     dark = torch.zeros_like(pixels)
     with torch.no_grad():
-        natural = rtdetr._forward(dark).candidates[0].tolist()
+        natural = rtdetr.detect(dark, frame, 0.0)[0].candidates.tolist()
     left_out = [target for target in found if target.candidate not in natural]
     assert left_out
     assert rtdetr.score(dark, left_out[0], frame).isfinite().all()
