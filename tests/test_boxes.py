@@ -59,6 +59,7 @@ def test_iou_equals_counting_cells(pair):
 
 def test_grow_takes_the_larger_of_share_and_least():
     assert boxes.grow((10.0, 10.0, 30.0, 20.0), 0.1, 1.5) == (8.0, 8.5, 32.0, 21.5)
+    assert boxes.grow((10.0, 10.0, 30.0, 20.0), 0.5, 1.5) == (0.0, 5.0, 40.0, 25.0)
 
 
 @given(box=corners, height=st.integers(1, 30), width=st.integers(1, 30))

@@ -54,6 +54,16 @@ def test_every_fill_gives_the_same_answer_twice(name, image, square):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_is_filled_can_be_drawn_on_pixel_by_pixel(name, image):
+    before = image.clone()
+    filled = fills.hide_all(image, name)
+    expected = filled.clone()
+    filled[0, 3, 4] = expected[0, 3, 4] = 0.123
+    assert torch.equal(filled, expected)
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_hiding_nothing_changes_nothing(name, image):
     nothing = torch.zeros(SIZE, dtype=torch.bool)
     assert torch.equal(fills.hide(image, nothing, name), image)
