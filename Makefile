@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo lint test digests
+.PHONY: setup demo lint test mutants check-long check-browser digests
 
 setup: $(VENV)/ready
 
@@ -25,6 +25,22 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# tests of the tests: a sample of small mistakes, of which the nearest tests should notice most
+MUTANTS ?= scores measures evaluation values
+COUNT ?= 200
+SEED ?= 0
+
+mutants: setup
+	$(BIN)/python tools/mutants.py $(MUTANTS) --count $(COUNT) --seed $(SEED) --least 0.85
+
+check-long: setup
+	$(BIN)/python -m pytest -m long
+	$(MAKE) mutants
+
+# needs Chromium: apt-get install chromium chromium-driver
+check-browser: setup
+	$(BIN)/python -m pytest -m browser
 
 # golden digests of the simulator; only together with a new SIMULATOR
 digests: setup

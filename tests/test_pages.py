@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from xai_detect.commands.demo import parts
+from xai_detect.commands.showcase import parts
 
 pytestmark = pytest.mark.browser
 WINDOW = (1440, 900)
