@@ -32,7 +32,7 @@ COUNT ?= 200
 SEED ?= 0
 
 mutants: setup
-	$(BIN)/python tools/mutants.py $(MUTANTS) --count $(COUNT) --seed $(SEED) --least 0.85
+	$(BIN)/python tests/mutants.py $(MUTANTS) --count $(COUNT) --seed $(SEED) --least 0.85
 
 check-long: setup
 	$(BIN)/python -m pytest -m long

@@ -1,16 +1,14 @@
 """The tool that tests the tests: what it changes, and that its list of nearest tests holds."""
 
 import ast
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
 
-from mutants import FOLDERS, TESTS, drawn, nearest  # noqa: E402
-from mutations import mutations  # noqa: E402
+from mutants import FOLDERS, TESTS, drawn, nearest
+from mutations import mutations
 
 SOURCE = '''
 """A text about 1 < 2."""

@@ -1,6 +1,6 @@
 """Mutation testing: does a test notice when the code is wrong?
 
-    python tools/mutants.py scores values --count 60 --seed 0
+    python tests/mutants.py scores values --count 60 --seed 0
 
 draws mutations of modules evenly, runs each module's nearest tests on a copy of the tree that holds
 one of them, and prints which were killed and which survived. The checkout is never touched. A run
