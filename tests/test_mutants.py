@@ -4,11 +4,10 @@ import ast
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
 from mutants import FOLDERS, TESTS, drawn, nearest
 from mutations import mutations
+
+ROOT = Path(__file__).parents[1]
 
 SOURCE = '''
 """A text about 1 < 2."""
