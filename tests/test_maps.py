@@ -140,3 +140,9 @@ def test_a_placebo_never_touches_what_it_is_compared_with(seed, height, width, s
     else:
         assert int(placebo.sum()) == int(region.sum())
         assert not (placebo & (region | near)).any()
+
+
+def test_smoothing_keeps_the_sum_at_the_border_too():
+    heatmap = torch.zeros(60, 60)
+    heatmap[0, 0], heatmap[59, 30] = 2.0, -1.0
+    assert float(smooth(heatmap).sum()) == pytest.approx(1.0, rel=1e-4)

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
-from xai_detect.values import boxes
+from xai_detect.values import boxes, smoothing
 from xai_detect.values.boxes import Box, Size
 
 PLACEBO_BOXES = 64
@@ -31,12 +31,8 @@ RIM = 2.5
 
 
 def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
-    """The map under a Gaussian; its sum is kept but for what leaves over the border."""
-    sigma = _sigma(heatmap, share)
-    side = 2 * int(3 * sigma) + 1
-    array = heatmap.contiguous().numpy()
-    smoothed = cv2.GaussianBlur(array, (side, side), sigma, borderType=cv2.BORDER_CONSTANT)
-    return torch.from_numpy(smoothed)
+    """The map under a Gaussian of at least two pixels; its sum is kept."""
+    return torch.from_numpy(smoothing.smooth(heatmap.contiguous().numpy(), _sigma(heatmap, share)))
 
 
 def _sigma(heatmap: Tensor, share: float) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box
+from xai_detect.values.smoothing import smooth
 
 SMOOTHING = 0.015
 """Standard deviation of the smoothing as a share of the image's longer side."""
@@ -51,9 +52,8 @@ def positive(heatmap: Float[Tensor, "h w"]) -> np.ndarray:
 
 
 def smoothed(shares: np.ndarray) -> np.ndarray:
-    """Shares under a narrow Gaussian; mass is kept up to what crosses the image's edge."""
-    sigma = max(SMOOTHING * max(shares.shape), 0.5)
-    return cv2.GaussianBlur(shares, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+    """Shares under a narrow Gaussian; they still sum to 1."""
+    return smooth(shares, max(SMOOTHING * max(shares.shape), 0.5))
 
 
 def threshold(density: np.ndarray, share: float) -> float:

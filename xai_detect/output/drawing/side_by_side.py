@@ -7,7 +7,6 @@ large images are smoothed a little before they are drawn, which leaves the net e
 import io
 from pathlib import Path
 
-import cv2
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +19,7 @@ from matplotlib.ticker import ScalarFormatter
 
 from xai_detect.inspection.comparison import REMOVALS, Comparison, Panel
 from xai_detect.values.files import write_bytes
+from xai_detect.values.smoothing import smooth
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#c3c7cf"
 SIDE = 2.3
@@ -55,10 +55,7 @@ def limit_of(comparison: Comparison) -> float:
 def drawn(panel: Panel) -> np.ndarray:
     """The map as it is shown."""
     heatmap = panel.explanation.heatmap.numpy()
-    sigma = SMOOTHING * max(heatmap.shape)
-    if sigma < 0.5:
-        return heatmap
-    return cv2.GaussianBlur(heatmap, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    return smooth(heatmap, SMOOTHING * max(heatmap.shape))
 
 
 def figure_of(comparison: Comparison) -> Figure:
