@@ -14,7 +14,7 @@ from xai_detect.evaluation.outcomes import category_ids, ground_truth, outcome
 from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import record_from_json, record_to_json
-from xai_detect.output.write import save
+from xai_detect.output.run import save
 from xai_detect.values.truth import Outcome
 
 CELLS = {"a.png": [("red", 1, 1), ("green", 7, 7)], "b.png": [("blue", 3, 3)], "c.png": []}

@@ -15,7 +15,7 @@ from xai_detect.output.folder.pixels import encode_png
 from xai_detect.output.report import page as report
 from xai_detect.output.report.pictures import Album
 from xai_detect.output.report.wording import evidence_lines, method_words, worded
-from xai_detect.output.write import open_run, save
+from xai_detect.output.run import open_run, save
 from xai_detect.values.findings import Evidence, Level
 
 HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)

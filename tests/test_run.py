@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from samples import DETECTOR, NAMES, SETTINGS, inspection
 
 from xai_detect.errors import InputError
-from xai_detect.output import write as run
+from xai_detect.output import run as run
 from xai_detect.output.folder import pixels
 from xai_detect.output.folder.header import Header
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import file_name
+from xai_detect.output.run import open_run, save
 from xai_detect.output.tables import EVIDENCE, image_ids
-from xai_detect.output.write import open_run, save
 from xai_detect.trust import evidence
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.values import files
@@ -451,7 +451,7 @@ WRITING = """
 import sys
 from samples import DETECTOR, NAMES, SETTINGS, inspection
 from xai_detect.output.folder.header import Header
-from xai_detect.output.write import open_run
+from xai_detect.output.run import open_run
 
 header = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
 writer = open_run(sys.argv[1], header)

@@ -17,7 +17,7 @@ from .output.exchange import (
     to_supervision,
 )
 from .output.folder.load import load_run
-from .output.write import save
+from .output.run import save
 from .trust.evidence import weigh
 from .trust.policy import read_policy
 from .trust.verdict import judge

@@ -34,7 +34,7 @@ def inspect(
     from xai_detect.batch.many import inspect_all
     from xai_detect.batch.sources import find_sources
     from xai_detect.commands import ending, prepare
-    from xai_detect.output.write import open_run
+    from xai_detect.output.run import open_run
 
     sources, as_class = find_sources(source), options.only("--class", asked)
     chosen, rules = prepare.method(method, setting), prepare.policy(policy)

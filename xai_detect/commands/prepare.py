@@ -27,7 +27,7 @@ from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method, settings_of
 from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.header import Header
-from xai_detect.output.write import open_run
+from xai_detect.output.run import open_run
 from xai_detect.output.writer import RunWriter
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy, read_policy
 from xai_detect.values.detections import label_of
