@@ -47,6 +47,7 @@ TESTS = {
     "scores/survival": ("test_scalars.py", "test_d_rise.py"),
     "trust/evidence": ("test_evidence.py", "test_planted_models.py"),
     "trust/maps": ("test_maps.py", "test_evidence.py"),
+    "trust/removals": ("test_maps.py", "test_evidence.py", "test_planted_models.py"),
     "trust/policy": ("test_verdict.py",),
     "trust/repeatability": ("test_maps.py", "test_evidence.py"),
     "trust/verdict": ("test_verdict.py", "test_planted_models.py"),
@@ -58,6 +59,8 @@ TESTS = {
     "values/frame": ("test_frame.py",),
     "values/images": ("test_images.py",),
     "values/json": ("test_json.py",),
+    "values/smoothing": ("test_maps.py", "test_render.py"),
+    "values/thresholds": ("test_thresholds.py",),
     "values/truth": ("test_truth.py", "test_matching.py"),
 }
 #: Test files for a module that is not listed: those that import it, and least besides.

@@ -14,7 +14,8 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.inspection.image import detect, inspect
-from xai_detect.trust.evidence import EMPTY, MOST_PASSES, weigh
+from xai_detect.trust.evidence import weigh
+from xai_detect.trust.removals import EMPTY, MOST_PASSES
 from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
 from xai_detect.values import fills

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect.trust.maps import elsewhere, outside_region, placebo_shares, shares, smooth
+from xai_detect.trust.maps import placebo_shares, shares, smooth
+from xai_detect.trust.removals import elsewhere, outside_region
 from xai_detect.trust.repeatability import similarity
 from xai_detect.values import boxes
 

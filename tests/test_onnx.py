@@ -26,7 +26,8 @@ from xai_detect.explainers.shapley.kernel_shap import KernelShap
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.scores.scalars import class_kept
 from xai_detect.scores.survival import Survival
-from xai_detect.trust.evidence import RATIOS, RIVALS, weigh
+from xai_detect.trust.evidence import weigh
+from xai_detect.trust.removals import RATIOS, RIVALS
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Level
 from xai_detect.values.frame import Frame

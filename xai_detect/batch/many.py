@@ -19,8 +19,8 @@ from xai_detect.inspection.image import detect, inspect
 from xai_detect.output.folder.load import read_inspection
 from xai_detect.output.folder.pixels import image_sha256, quantised
 from xai_detect.output.writer import RunWriter
-from xai_detect.trust.evidence import MOST_PASSES
 from xai_detect.trust.policy import Policy
+from xai_detect.trust.removals import MOST_PASSES
 from xai_detect.values.detections import Detections
 from xai_detect.values.files import file_sha256
 from xai_detect.values.findings import Inspection

@@ -1,4 +1,4 @@
-"""What the command line's options are called and what they mean; each is declared here once."""
+"""What the command line's options are called; each is declared here once, done in ``prepare``."""
 
 import json
 from collections.abc import Sequence

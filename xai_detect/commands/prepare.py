@@ -46,7 +46,7 @@ def detector(
     """The detector that the options ask for, on the device and threads that they ask for."""
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"--domain is {domain!r}; choose from {', '.join(DOMAINS)}")
-    where = _place(device, threads)
+    where = _where_to_run(device, threads)
     return load_detector(model, domain=domain, device=where, imgsz=imgsz, iou=iou, engine=engine)
 
 
@@ -69,11 +69,11 @@ def classifier(
     model: str, domain: str | None, device: str, threads: int | None, engine: str
 ) -> Detector:
     """The image classifier that the options ask for."""
-    where = _place(device, threads)
+    where = _where_to_run(device, threads)
     return load_classifier(model, domain=domain, device=where, engine=engine)
 
 
-def _place(device: str, threads: int | None) -> str:
+def _where_to_run(device: str, threads: int | None) -> str:
     """Where to run; a note names the place unless it is the CPU."""
     if threads is not None:
         torch.set_num_threads(threads)

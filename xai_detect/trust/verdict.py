@@ -4,7 +4,8 @@ Reliability first: a map that is empty, of the wrong kind, incomplete or not rep
 ``UNCERTAIN``. Then two witnesses are heard. The map says where the evidence lies; the removal
 tests say what the score does when parts of the image are gone. If both point to the box, the
 verdict is ``TRUSTED``; if the tests say that something outside decides and the map shows evidence
-there, ``UNTRUSTED``; if they disagree or something is unmeasured, ``UNCERTAIN``.
+there, ``UNTRUSTED``; if they disagree or something is unmeasured, ``UNCERTAIN``. Limits and
+sentences are those of ``policy.toml``.
 """
 
 import math

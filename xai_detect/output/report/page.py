@@ -6,11 +6,10 @@ unwieldy, the last ones in the queue are linked instead.
 """
 
 import codecs
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -20,11 +19,17 @@ from xai_detect.output.drawing.states import STATES, map_refusal, state_of, tall
 from xai_detect.output.folder.load import Run, inside
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.pictures import Album, Picture
-from xai_detect.output.report.wording import evidence_lines, method_words, outcome_words
-from xai_detect.values.detections import Target
+from xai_detect.output.report.wording import (
+    alternative_text,
+    base_name,
+    compared,
+    evidence_lines,
+    method_words,
+    outcome_words,
+    run_facts,
+)
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Level
-from xai_detect.values.json import plain
 
 NAME = "report.html"
 
@@ -84,7 +89,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "outcomes": outcome_words(run.records),
         "any_missed": any(one.outcome is not None and one.outcome.missed for one in run.records),
         "classes": _by_class(run),
-        "facts": list(_facts(run)),
+        "facts": list(run_facts(run)),
         "smoothing": f"{100 * SMOOTHING:.1f} %",
         "failed": sorted(run.failed.items()),
     }
@@ -105,47 +110,6 @@ def _by_class(run: Run) -> list[tuple[str, list[int]]]:
         (name, [counts[name, level] for level in _QUEUE]) for name in {key for key, _ in counts}
     ]
     return sorted(rows, key=lambda row: (-sum(row[1]), row[0]))
-
-
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    """What is needed to run it again."""
-    header, model = run.header, run.header.provenance
-    yield "Model", f"{model.name} ({model.family}), input {model.input_size}"
-    yield "Weights, sha256", model.sha256 or "none: an untrained network"
-    yield (
-        "Images are",
-        {"xray": "X-ray scans", "photo": "photographs"}.get(model.domain, model.domain),
-    )
-    yield "Explained by", header.method or "nothing was explained"
-    yield "Settings", _listed(header.settings)
-    yield (
-        "Lowest confidence",
-        "unknown" if math.isnan(header.confidence) else str(header.confidence),
-    )
-    if header.asked:
-        yield "Asked about", f"{header.asked}, in every box"
-    if header.limits:
-        yield "Limits of the policy", _listed(header.limits)
-    if header.options:
-        yield "Further options", _listed(header.options)
-    yield "Finished", _moment(run.finished) + ("" if run.status == "done" else f" ({run.status})")
-    for session in run.sessions[-1:]:
-        yield "Command", str(session.get("command") or "none recorded")
-        yield "Versions", _listed(session.get("versions", {}))
-
-
-def _listed(values: Any) -> str:
-    if not isinstance(values, Mapping):
-        return str(plain(values))
-    parts = []
-    for name, value in values.items():
-        text = f"({_listed(value)})" if isinstance(value, Mapping) else str(value)
-        parts.append(f"{name} {text}")
-    return ", ".join(parts) or "none"
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _cards(run: Run) -> Iterator[dict[str, Any]]:
@@ -169,38 +133,18 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "score": f"{own.score:.2f}",
             "asked": target.name if target.label != own.label else "",
             "sentence": verdict.sentence,
-            "outcome": _card_outcome(record, row),
+            "outcome": compared(record, row),
             "file": base_name(record),
             "source": record.source,
             "number": row + 1,
             "count": len(record.detections),
             "picture": _picture(album, run, view, render.CAPTION),
             "view": view,
-            "alt": _alt(target, record, map_refusal(verdict) is None),
+            "alt": alternative_text(target, record, map_refusal(verdict) is None),
             "evidence": list(evidence_lines(record.evidence[row])),
             "measured": method_words(record.measured[row]),
             "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
         }
-
-
-class _Compared(NamedTuple):
-    """How a detection compares with the annotations: how it looks, a word, a sentence."""
-
-    style: str
-    word: str
-    sentence: str
-
-
-def _card_outcome(record: Record, row: int) -> _Compared | None:
-    if record.outcome is None:
-        return None
-    name = record.detections.target(row).name
-    match record.outcome.right[row]:
-        case True:
-            return _Compared("right", "right", f"The annotations have {name} here.")
-        case False:
-            return _Compared("wrong", "wrong", f"The annotations have no {name} here.")
-    return _Compared("not-judged", "not judged", "The annotations do not say what is here.")
 
 
 def _missed(run: Run) -> Iterator[dict[str, Any]]:
@@ -247,16 +191,3 @@ def _images(run: Run) -> Iterator[dict[str, Any]]:
 
 def _picture(album: Album, run: Run, name: str, skip_rows: int) -> Picture | None:
     return album.embed(inside(run.folder, name), skip_rows=skip_rows)
-
-
-def base_name(record: Record) -> str:
-    """The file's own name without folders."""
-    return PurePath(record.source.replace("\\", "/")).name or record.source
-
-
-def _alt(target: Target, record: Record, shown: bool) -> str:
-    x1, y1, x2, y2 = (round(side) for side in target.box)
-    where = f"box from ({x1}, {y1}) to ({x2}, {y2}) in {base_name(record)}"
-    if not shown:
-        return f"The {where}. No map is shown."
-    return f"Evidence for {target.name}: lines around 50 % and 80 % of it, and heat; {where}."

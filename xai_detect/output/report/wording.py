@@ -1,11 +1,15 @@
-"""Evidence in words: what each number is called, its unit, and what chance would give."""
+"""The report in words: numbers with their units and chance levels, sentences, facts of the run."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from pathlib import PurePath
+from typing import Any, NamedTuple
 
+from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
+from xai_detect.values.detections import Target
 from xai_detect.values.findings import Evidence
+from xai_detect.values.json import plain
 
 
 class Line(NamedTuple):
@@ -127,3 +131,85 @@ def outcome_words(records: Iterable[Record]) -> str:
     wrong = sum(one.right.count(False) for one in known)
     missed = sum(len(one.missed) for one in known)
     return f"{right} right, {wrong} wrong, {missed} missed"
+
+
+class Compared(NamedTuple):
+    """How a detection compares with the annotations.
+
+    Attributes:
+        style: How it looks.
+        word: In a word.
+        sentence: In a sentence.
+    """
+
+    style: str
+    word: str
+    sentence: str
+
+
+def compared(record: Record, row: int) -> Compared | None:
+    """What the annotations say of a detection; None if the image is not annotated."""
+    if record.outcome is None:
+        return None
+    name = record.detections.target(row).name
+    match record.outcome.right[row]:
+        case True:
+            return Compared("right", "right", f"The annotations have {name} here.")
+        case False:
+            return Compared("wrong", "wrong", f"The annotations have no {name} here.")
+    return Compared("not-judged", "not judged", "The annotations do not say what is here.")
+
+
+def alternative_text(target: Target, record: Record, shown: bool) -> str:
+    """The picture of a detection for those who cannot see it."""
+    x1, y1, x2, y2 = (round(side) for side in target.box)
+    where = f"box from ({x1}, {y1}) to ({x2}, {y2}) in {base_name(record)}"
+    if not shown:
+        return f"The {where}. No map is shown."
+    return f"Evidence for {target.name}: lines around 50 % and 80 % of it, and heat; {where}."
+
+
+def run_facts(run: Run) -> Iterator[tuple[str, str]]:
+    """What is needed to run it again."""
+    header, model = run.header, run.header.provenance
+    yield "Model", f"{model.name} ({model.family}), input {model.input_size}"
+    yield "Weights, sha256", model.sha256 or "none: an untrained network"
+    yield (
+        "Images are",
+        {"xray": "X-ray scans", "photo": "photographs"}.get(model.domain, model.domain),
+    )
+    yield "Explained by", header.method or "nothing was explained"
+    yield "Settings", _listed(header.settings)
+    yield (
+        "Lowest confidence",
+        "unknown" if math.isnan(header.confidence) else str(header.confidence),
+    )
+    if header.asked:
+        yield "Asked about", f"{header.asked}, in every box"
+    if header.limits:
+        yield "Limits of the policy", _listed(header.limits)
+    if header.options:
+        yield "Further options", _listed(header.options)
+    yield "Finished", _moment(run.finished) + ("" if run.status == "done" else f" ({run.status})")
+    for session in run.sessions[-1:]:
+        yield "Command", str(session.get("command") or "none recorded")
+        yield "Versions", _listed(session.get("versions", {}))
+
+
+def _listed(values: Any) -> str:
+    if not isinstance(values, Mapping):
+        return str(plain(values))
+    parts = []
+    for name, value in values.items():
+        text = f"({_listed(value)})" if isinstance(value, Mapping) else str(value)
+        parts.append(f"{name} {text}")
+    return ", ".join(parts) or "none"
+
+
+def _moment(text: str) -> str:
+    return text.replace("T", " ").replace("+00:00", " UTC")
+
+
+def base_name(record: Record) -> str:
+    """The file's own name without folders."""
+    return PurePath(record.source.replace("\\", "/")).name or record.source
