@@ -72,15 +72,15 @@ def toys(tmp_path):
 def inspector(detector, trust, level=Level.TRUSTED):
     """Judges every detection alike, with a trust score by target."""
 
-    def judge(image, source, found):
+    def judge(placed, source, found):
         targets = tuple(found)
         return Inspection(
             source=source,
-            image=image,
+            image=placed.image,
             detections=found,
             targets=targets,
             explanations=tuple(
-                Explanation(torch.zeros(image.shape[1:]), target, "none", {}, {})
+                Explanation(torch.zeros(placed.frame.image_size), target, "none", {}, {})
                 for target in targets
             ),
             evidence=tuple(Evidence({"trust": trust(target)}) for target in targets),

@@ -6,9 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
@@ -24,6 +21,7 @@ from xai_detect.trust.removals import MOST_PASSES
 from xai_detect.values.detections import Detections
 from xai_detect.values.files import file_sha256
 from xai_detect.values.findings import Inspection
+from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 from xai_detect.values.truth import Outcome, Scan
 
@@ -71,10 +69,10 @@ def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
     """
     ids = {scan.name: scan.image_id for scan in dataset.scans}
 
-    def judge_once(image: Float[Tensor, "3 h w"], name: str, found: Detections) -> Inspection:
+    def judge_once(image: Placed, name: str, found: Detections) -> Inspection:
         if name in run.done:
             record = run.record(name)
-            if record.image_sha256 == image_sha256(quantised(image)):
+            if record.image_sha256 == image_sha256(quantised(image.image)):
                 run.revise(record, name, ids[name], record.outcome)
                 return read_inspection(run.folder, run.header.provenance, record)
         inspection = judge(image, name, found)

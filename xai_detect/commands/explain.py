@@ -34,6 +34,7 @@ def explain(
     """Show the evidence for several classes and settings side by side."""
     from xai_detect.commands import ending, prepare, questions
     from xai_detect.detectors.classifier.files import is_classifier
+    from xai_detect.detectors.place import place
     from xai_detect.inspection.comparison import compare
     from xai_detect.values.images import load_image
 
@@ -43,9 +44,11 @@ def explain(
     mask = questions.marked(foreground)
     if classifier or is_classifier(model):
         found = prepare.classifier(model, domain, device, threads, engine)
-        targets = questions.labels(found, pixels, asked)
+        placed = place(found, pixels)
+        targets = questions.labels(found, placed, asked)
     else:
         found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)
-        targets = questions.boxes(found, pixels, asked, conf)
-    result = compare(found, pixels, targets, columns, foreground=mask, fill=fill)
+        placed = place(found, pixels)
+        targets = questions.boxes(found, placed, asked, conf)
+    result = compare(found, placed, targets, columns, foreground=mask, fill=fill)
     ending.tell_comparison(result, image, found.provenance.name, out, as_json)

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from xai_detect.commands.options import settings
 from xai_detect.commands.progress import notes
+from xai_detect.detectors.place import Image
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import build_method
@@ -53,9 +54,7 @@ def methods(
     }
 
 
-def labels(
-    classifier: Detector, image: Float[Tensor, "3 h w"], asked: Sequence[str] | None
-) -> list[Target]:
+def labels(classifier: Detector, image: Image, asked: Sequence[str] | None) -> list[Target]:
     """What was asked of a classifier, else its best answer.
 
     Raises:
@@ -70,7 +69,7 @@ def labels(
 
 def boxes(
     detector: Detector,
-    image: Float[Tensor, "3 h w"],
+    image: Image,
     asked: Sequence[str] | None,
     confidence: float,
 ) -> list[Target]:

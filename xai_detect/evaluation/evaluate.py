@@ -12,11 +12,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from xai_detect.data.classes import pair_classes, relabel, select
 from xai_detect.data.records import Dataset
+from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.figures import Evaluation
@@ -29,6 +30,7 @@ from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Inspection
+from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 from xai_detect.values.thresholds import Thresholds
 from xai_detect.values.truth import Scan, Truth
@@ -36,8 +38,8 @@ from xai_detect.values.truth import Scan, Truth
 LOWEST_CONFIDENCE = 0.001
 """Detections above this enter AP, as in the detectors' own validation."""
 
-Inspector = Callable[[Float[Tensor, "3 h w"], str, Detections], Inspection]
-"""Explains and judges detections, given the image, its name and what is to be judged."""
+Inspector = Callable[[Placed, str, Detections], Inspection]
+"""Explains and judges detections, given the placed image, its name and what is to be judged."""
 
 Relabel = Callable[[Detections], tuple[Detections, list[int]]]
 
@@ -147,7 +149,7 @@ def _see(
     own_labels: Relabel,
     judge: Inspector | None,
 ) -> _Seen:
-    image = load_image(scan.path)
+    image = place(detector, load_image(scan.path))
     found = detect(detector, image, LOWEST_CONFIDENCE)
     detections, rows = own_labels(found)
     above = thresholds.keep(found)

@@ -19,9 +19,10 @@ from xai_detect.trust.repeatability import repeat_explanations
 from xai_detect.trust.verdict import judge
 from xai_detect.values.detections import Detections, Target
 from xai_detect.values.findings import Inspection
+from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 
-Source = str | Path | np.ndarray | Tensor | PillowImage.Image
+Source = str | Path | np.ndarray | Tensor | PillowImage.Image | Placed
 
 
 def detect(detector: Detector, image: Image, confidence: float = 0.25) -> Detections:
@@ -48,7 +49,7 @@ def inspect(
 
     Args:
         detector: See ``load_detector``.
-        image: A file, or an image as ``load_image`` takes it.
+        image: A file, an image as ``load_image`` takes it, or one that ``place`` has placed.
         method: A name in ``METHODS`` or a method with hyper-parameters.
         confidence: Detections at or below it are dropped.
         as_class: Ask every box about this class instead of its own.
@@ -62,7 +63,7 @@ def inspect(
             are those of an image of another size.
     """
     chosen = build_method(method) if isinstance(method, str) else method
-    placed = place(detector, load_image(image))
+    placed = image if isinstance(image, Placed) else place(detector, load_image(image))
     if detections is None:
         detections = detect(detector, placed, confidence)
     elif detections.image_size != placed.frame.image_size:

@@ -6,6 +6,7 @@ Records are frozen; their tensors are not to be edited in place.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from jaxtyping import Float
@@ -55,8 +56,8 @@ class Evidence(Mapping[str, float]):
 
     def __init__(self, values: Mapping[str, float], words: Mapping[str, str] | None = None) -> None:
         self._values = {name: float(value) for name, value in values.items()}
-        self.words = {"name": "the class", "rival_name": "another", "rival_box_name": "another"}
-        self.words.update(words or {})
+        unknown = {"name": "the class", "rival_name": "another", "rival_box_name": "another"}
+        self.words: Mapping[str, str] = MappingProxyType({**unknown, **(words or {})})
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]

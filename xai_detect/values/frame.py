@@ -1,7 +1,7 @@
 """Where an image sits inside a network's input, and the way back.
 
-Everything a caller sees is in *image* pixels; everything inside a network is in *input* pixels.
-This is the only place where the two meet. The part of the input that holds the image, without its
+Everything a caller sees is in *image* pixels; everything inside a network is in *input* pixels, and
+this converts between them. The part of the input that holds the image, without its
 padding, is the *content*; where a size or a place is in content pixels, its corner is that of the
 image.
 """
