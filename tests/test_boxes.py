@@ -83,6 +83,10 @@ def test_a_box_thinner_than_a_pixel_gets_the_one_under_its_centre():
     ]  # fmt: skip
 
 
+def test_a_centre_on_the_first_edge_is_inside_and_on_the_last_is_not():
+    assert boxes.mask((0.5, 1.5, 1.5, 2.5), (4, 4)).nonzero().tolist() == [[1, 0]]
+
+
 @pytest.mark.parametrize("box", [(9, 9, 12, 12), (-5, -5, -1, -1), (3, 3, 2, 2), (1, 1, 1, 3)])
 def test_nothing_is_inside_a_box_that_is_outside_or_has_no_area(box):
     assert not boxes.mask(tuple(float(side) for side in box), (4, 4)).any()

@@ -1,12 +1,19 @@
 """A file is there whole or not at all, and what the disk refuses is one sentence."""
 
 import errno
+import hashlib
 
 import pytest
 
 from xai_detect.errors import InputError
 from xai_detect.values import files
-from xai_detect.values.files import replacing, write_bytes
+from xai_detect.values.files import (
+    FolderLock,
+    append_line,
+    file_sha256,
+    replacing,
+    write_bytes,
+)
 
 
 def names(folder):
@@ -76,3 +83,38 @@ def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(InputError, match="could not be written"):
         write_bytes(tmp_path / "a" / "b.bin", b"")
+
+
+def test_lines_are_added_and_the_others_left_alone(tmp_path):
+    for line in ("one", "two"):
+        append_line(tmp_path / "a.txt", line)
+    assert (tmp_path / "a.txt").read_bytes() == b"one\ntwo\n"
+    with pytest.raises(InputError, match="could not be written"):
+        append_line(tmp_path / "gone" / "a.txt", "one")
+
+
+def test_a_digest_is_that_of_the_bytes_and_nothing_has_none(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"some bytes")
+    assert file_sha256(tmp_path / "a.bin") == hashlib.sha256(b"some bytes").hexdigest()
+    for nothing in (tmp_path / "gone", tmp_path, tmp_path / "a.bin" / "b"):
+        assert file_sha256(nothing) == ""
+
+
+def test_a_folder_has_one_writer_until_it_is_closed(tmp_path):
+    folder = tmp_path / "new" / "run"
+    first = FolderLock(folder)
+    assert not first.closed
+    with pytest.raises(InputError, match="being written by someone else"):
+        FolderLock(folder)
+    first.close()
+    assert first.closed
+    second = FolderLock(folder)
+    assert not second.closed
+    del second  # one that is forgotten holds nothing
+    FolderLock(folder).close()
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(InputError, match="could not be written"):
+        FolderLock(tmp_path / "a" / "run")

@@ -121,6 +121,17 @@ def test_transparency_is_laid_over_white(tmp_path):
     assert torch.equal(load_image(tmp_path / "grey.png"), image)
 
 
+def test_transparent_arrays_are_laid_over_white_like_files():
+    generator = np.random.default_rng(0)
+    array = generator.integers(0, 256, (5, 6, 4), dtype=np.uint8)
+    expected = array[:, :, :3] / 255 * (array[:, :, 3:] / 255) + (1 - array[:, :, 3:] / 255)
+    wanted = torch.from_numpy(expected.transpose(2, 0, 1).copy()).float()
+    for same in (array, array / 255, array.astype(np.uint16) * 257):
+        torch.testing.assert_close(load_image(same), wanted)
+    from_file = load_image(Image.fromarray(array))
+    assert float((from_file - wanted).abs().max()) < 2 / 255
+
+
 def test_palettes_with_and_without_transparency(tmp_path):
     small = Image.fromarray(picture()).quantize(8)
     small.save(tmp_path / "a.png")

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from toy import BIAS, GAIN, ToyDetector, scene
+from toy import BIAS, GAIN, SealedToy, ToyDetector, scene
 
 from xai_detect.detectors.protocol import Candidates, Raw
 from xai_detect.errors import InputError
@@ -77,6 +77,52 @@ def test_a_margin_needs_two_classes():
     detector.class_names = ("a",)
     with pytest.raises(InputError, match="this detector has one"):
         differentiable("margin", detector, [target()], FRAME, torch.zeros(1, 3, 20, 20))
+
+
+def test_two_classes_are_enough_for_a_margin():
+    detector = Answers([[2.0, 0.5]], [[0.0, 0.0, 10.0, 5.0]])
+    detector.class_names = ("a", "b")
+    asked = Target((0.0, 0.0, 10.0, 10.0), 1, 0.9, 0, ("a", "b"), (0.0, 0.0, 10.0, 10.0))
+    read = differentiable("margin", detector, [asked], FRAME, torch.zeros(1, 3, 20, 20))
+    assert read(detector.answer).item() == pytest.approx(0.5 - 2.0)
+
+
+def test_boxes_without_area_score_nothing_and_never_nan():
+    flat = (4.0, 4.0, 4.0, 9.0)
+    raw = Raw(torch.tensor([flat, (9.0, 9.0, 4.0, 4.0)]).view(1, 2, 1, 4), torch.ones(1, 2, 3))
+    targets = [target(flat), target()]
+    assert survival(raw, targets, FRAME).tolist() == [[0.0, 0.0]]
+    assert cosine_survival(raw, targets, FRAME, raw).tolist() == [[0.0, 0.0]]
+    detector = Answers([[2.0, 1.0, -3.0]] * 2, [flat, flat])
+    pixels = torch.zeros(1, 3, 20, 20)
+    read = differentiable("iou_probability", detector, [target(flat), target()], FRAME, pixels)
+    assert read(detector.answer).tolist() == [[0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("scalar", "before"), [("max_raw", 0), ("max_raw_cos", 1), ("post_nms", 0)]
+)
+def test_every_image_that_is_shown_to_the_network_is_counted(scalar, before):
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    asked = Survival(detector, image, list(detect(detector, image)), scalar, batch=2)
+    detector.module.seen.clear()
+    assert asked.passes() == {"forward_passes": before, "backward_passes": 0}
+    assert asked.of_inputs(image.expand(5, -1, -1, -1)).shape == (5, 1)
+    assert asked.passes()["forward_passes"] == before + 5
+    assert detector.module.seen == [2, 2, 1]
+
+
+def test_a_sealed_detector_is_asked_for_faint_detections_too():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets, told = list(detect(detector, image)), []
+    sealed = SealedToy(detector)
+    seen = sealed.detect
+    sealed.detect = lambda pixels, frame, confidence: (
+        told.append(confidence) or seen(pixels, frame, confidence)
+    )
+    Survival(sealed, image, targets).of_inputs(image[None])
+    assert len(told) == 1
+    assert 0 <= told[0] <= 0.01
 
 
 def test_unknown_scalars_are_named():
