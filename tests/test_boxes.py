@@ -28,6 +28,12 @@ def test_iou_by_hand():
     torch.testing.assert_close(boxes.iou(a, b), torch.tensor([[1 / 7, 0.0, 1.0]]))
 
 
+def test_boxes_smaller_than_a_pixel_count_like_any_other():
+    one = torch.tensor([[0.25, 0.25, 0.75, 0.75]])
+    half = torch.tensor([[0.25, 0.25, 0.5, 0.75]])
+    assert boxes.iou(one, torch.cat([one, half])).tolist() == [[1.0, 0.5]]
+
+
 def test_boxes_without_area_share_nothing():
     point = torch.ones(1, 4)
     assert boxes.iou(point, point).item() == 0.0

@@ -260,3 +260,18 @@ def test_the_network_sees_the_same_picture_at_any_multiple_of_its_size(size, squ
     torch.testing.assert_close(
         multiple.boxes_to_input(factor * box), frame.boxes_to_input(box), rtol=1e-4, atol=1e-3
     )
+
+
+@given(height=st.integers(3, 300), width=st.integers(3, 300), shorter=st.sampled_from([7, 32]))
+def test_a_scaled_image_keeps_its_proportions_and_has_no_padding(height, width, shorter):
+    from torchvision.transforms.functional import resize
+
+    frame = Frame.scaled((height, width), shorter, "bilinear")
+    expected = tuple(resize(torch.zeros(1, height, width), shorter, antialias=False).shape[1:])
+    assert frame.input_size == frame.content_size == expected
+    assert min(frame.input_size) == shorter
+    assert (frame.top, frame.left) == (0, 0)
+    box = torch.tensor([[0.0, 0.0, width, height]])
+    assert frame.boxes_to_input(box)[0].tolist() == pytest.approx(
+        [0, 0, expected[1], expected[0]], rel=1e-5
+    )
