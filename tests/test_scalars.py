@@ -249,3 +249,11 @@ def test_sides_are_told_in_image_pixels_without_the_padding():
 def test_a_scalar_that_cannot_be_read_is_refused_before_any_image(method, words):
     with pytest.raises(InputError, match=words):
         require(method, ToyDetector())
+
+
+def test_without_targets_there_are_no_scores():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    frame = detector.frame((image.shape[1], image.shape[2]))
+    raw = detector.raw(frame.to_input(image[None]))
+    assert survival(raw, [], frame).shape == (1, 0)
+    assert cosine_survival(raw, [], frame, raw).shape == (1, 0)

@@ -227,13 +227,13 @@ def test_the_interval_holds_the_exact_values_about_as_often_as_it_says():
         shown = torch.cat([ends, pairs.shown, ~pairs.shown]).double()
         return torch.tanh((shown @ mix * shown).sum(dim=1) / 4)[:, None]
 
-    from xai_detect.explainers.shapley.kernel_shap import _standard_error
+    from xai_detect.explainers.shapley.kernel_shap import standard_error
 
     exact = solve(full, scores(full))
     for seed in range(30):
         pairs = coalitions(regions, 60, seed)
         error = (solve(pairs, scores(pairs)) - exact).abs()
-        half = 1.96 * _standard_error(pairs, scores(pairs))
+        half = 1.96 * standard_error(pairs, scores(pairs))
         inside.append((error <= half).double().mean())
         errors.append(error.mean())
         halves_.append(half.mean())

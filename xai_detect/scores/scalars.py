@@ -159,7 +159,7 @@ def survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor,
         targets: The questions.
         frame: Where the image lies in the input.
     """
-    wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
+    wanted = _wanted(targets, frame).to(raw.boxes)
     overlaps = _overlaps(raw, wanted, [target.label for target in targets])
     best = [
         (overlap * raw.probabilities[:, :, target.label]).amax(dim=1)
@@ -184,7 +184,7 @@ def cosine_survival(
         frame: Where the image lies in the input.
         whole: Predictions for the unchanged image.
     """
-    wanted = frame.boxes_to_input(torch.tensor([target.box for target in targets])).to(raw.boxes)
+    wanted = _wanted(targets, frame).to(raw.boxes)
     labels = [target.label for target in targets]
     objectness = raw.probabilities.amax(dim=2)
     lengths = raw.probabilities.norm(dim=2).clamp(min=1e-12)
@@ -197,6 +197,12 @@ def cosine_survival(
         cosine = raw.probabilities @ (asked / asked.norm().clamp(min=1e-12)) / lengths
         best.append((overlap * cosine * objectness).amax(dim=1))
     return torch.stack(best, dim=1) if best else raw.boxes.new_zeros(len(raw.boxes), 0)
+
+
+def _wanted(targets: Sequence[Target], frame: Frame) -> Float[Tensor, "k 4"]:
+    """The targets' boxes in input pixels."""
+    rows = torch.tensor([target.box for target in targets], dtype=torch.float32)
+    return frame.boxes_to_input(rows.reshape(-1, 4))
 
 
 def _overlaps(

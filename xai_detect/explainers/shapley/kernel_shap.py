@@ -101,7 +101,7 @@ class KernelShap:
         ends = torch.tensor([False, True])[:, None].expand(2, count)
         scores = asked.values(torch.cat([ends, drawn.shown, ~drawn.shown]))
         values = solve(drawn, scores)
-        half = NORMAL * _standard_error(drawn, scores)
+        half = NORMAL * standard_error(drawn, scores)
         sizes = regions.flatten().bincount(minlength=count)
         maps = (values / sizes[:, None]).T[:, regions].float()
         passes = asked.survival.passes()
@@ -149,7 +149,7 @@ def solve(drawn: Coalitions, scores: Float[Tensor, "n k"]) -> Float[Tensor, "m k
     return equal + found - found.mean(dim=0)
 
 
-def _standard_error(drawn: Coalitions, scores: Tensor) -> Float[Tensor, "m k"]:
+def standard_error(drawn: Coalitions, scores: Tensor) -> Float[Tensor, "m k"]:
     """How far values may be off because coalitions were drawn: the jackknife over groups of pairs.
 
     NaN with fewer drawn pairs than groups.
