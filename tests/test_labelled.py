@@ -41,7 +41,8 @@ def test_boxes_have_the_detectors_labels_and_what_is_no_example_has_none(picture
     image, boxes, labels = next(found)
     assert image.shape == (3, 9, 8)
     assert boxes.tolist() == [list(BOX)] * 6
-    assert labels.tolist() == [1, 0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN]
+    assert labels.tolist() == [1, 0, -1, -1, -1, -1]
+    assert UNKNOWN == -1
     assert through == []  # an image is through when the next one is asked for
     _, boxes, labels = next(found)
     assert (boxes.shape, labels.shape) == ((0, 4), (0,))

@@ -178,3 +178,24 @@ def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # 
     assert len(asked) == 3  # nothing was inspected twice
     assert json.loads(again) == json.loads(first)
     assert (load_run("kept").folder / "report.html").is_file()
+
+
+def test_classes_are_paired_by_name_whatever_their_order(toy, annotations, scans):  # noqa: F811
+    content = json.loads(annotations.read_text())
+    names = ["grey", "blue", "green", "red"]  # one class more than the detector has, turned round
+    for row in content["annotations"]:
+        row["category_id"] = names.index(("red", "green", "blue")[row["category_id"]])
+    content["categories"] = [{"id": number, "name": name} for number, name in enumerate(names)]
+    annotations.write_text(json.dumps(content))
+    known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
+    assert known.labels == {0: 3, 1: 2, 2: 1}
+    first = compared(known, toy, scans / "a.png")
+    assert sorted(first.right) == [False, True]
+    assert [name for name, _ in first.missed] == ["green"]
+
+
+def test_every_class_that_the_data_set_lacks_gets_an_id_of_its_own(annotations, scans):  # noqa: F811
+    dataset = read_dataset(annotations, images=scans)
+    assert max(dataset.class_ids) == 2
+    ids = category_ids(dataset, ("hat", "blue", "coat", "red", "shoe"))
+    assert ids == (3, 2, 5, 0, 7)
