@@ -1,6 +1,6 @@
 """How many scans a second the simulator writes.
 
-    python -m benchmarks.simulator_speed [--scans 200] [--size 640] [--processes 2] [--repeats 5]
+    python -m benchmarks.simulator_speed [--scans 200] [--size 640] [--workers 2] [--repeats 5]
 
 Whole calls of ``simulate`` with a seed of their own each, start of the worker processes, JPEG files
 and annotations included. Writes ``benchmarks/results/simulator_speed.md`` and ``.json``.
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--scans", type=int, default=200)
     parser.add_argument("--size", type=int, default=640)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     rates = []
@@ -37,7 +37,7 @@ def main() -> None:
                 asked.scans,
                 FIRST_SEED + row,
                 asked.size,
-                processes=asked.processes,
+                workers=asked.workers,
             )
             rates.append(asked.scans / (time.perf_counter() - start))
         print(f"{rates[-1]:.1f} scans a second", flush=True)
@@ -54,7 +54,7 @@ def main() -> None:
     (RESULTS / "simulator_speed.md").write_text(
         "# Speed of the simulator\n\n"
         f"{asked.repeats} runs of {asked.scans} scans at {asked.size} px with "
-        f"{asked.processes} processes on {asked.processes} cores, first seed {FIRST_SEED}; "
+        f"{asked.workers} processes on {asked.workers} cores, first seed {FIRST_SEED}; "
         "everything included, from the start of the processes to the annotations.\n\n"
         f"**{found['scans_per_second']:.0f} scans a second** (median; lowest {min(rates):.0f}, "
         f"highest {max(rates):.0f}).\n"

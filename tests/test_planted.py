@@ -191,7 +191,7 @@ def test_items_can_be_projected_into_a_folder_of_scans(tmp_path):
         ({"variant": "swapped"}, "planted"),
         ({"image_format": "gif"}, "gif"),
         ({"into": ".", "raw": True}, "raw"),
-        ({"processes": 0}, "processes"),
+        ({"workers": 0}, "workers"),
     ],
 )
 def test_wrong_settings_are_refused(tmp_path, settings, match):

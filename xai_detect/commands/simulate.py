@@ -34,6 +34,6 @@ def simulate(
         made = make_scans(
             out, scans, seed, size, planted, into,
             variant=variant, split=split, image_format=image_format, raw=raw,
-            processes=workers, progress=lambda *_: step(),
+            workers=workers, progress=lambda *_: step(),
         )  # fmt: skip
     typer.echo(f"{made.scans} scans, {made.items} items, {made.clean} clean: {made.annotations}")

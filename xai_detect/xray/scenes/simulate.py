@@ -75,7 +75,7 @@ def simulate(
     image_format: str = "jpg",
     raw: bool = False,
     packing: Packing | None = None,
-    processes: int = 1,
+    workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Simulated:
     """Write a data set of simulated scans.
@@ -93,15 +93,15 @@ def simulate(
         image_format: ``jpg`` or ``png``.
         raw: Also write the 16-bit low/high pair to ``raw/<split>/`` (not with ``into``).
         packing: How the bags are filled (not with ``planted`` or ``into``).
-        processes: Worker processes; changes nothing but the time.
+        workers: Worker processes; changes nothing but the time.
         progress: Called with scans done and scans in all.
 
     Raises:
         InputError: If a setting is out of range, or the split exists.
     """
     _check(scans, size, planted, into, variant, image_format, raw)
-    if processes < 1:
-        raise InputError(f"processes is {processes}; expected at least 1")
+    if workers < 1:
+        raise InputError(f"workers is {workers}; expected at least 1")
     file = out / "annotations" / f"instances_{split}.json"
     if file.exists():
         raise InputError(f"{file} exists; choose another folder or another split")
@@ -124,10 +124,10 @@ def simulate(
     )
     records = []
     # generator: records come in the order of the scans, each as soon as it is ready
-    workers = Parallel(n_jobs=processes, return_as="generator")
+    pool = Parallel(n_jobs=workers, return_as="generator")
     threads = cv2.getNumThreads()
     try:
-        for record in workers(delayed(_one)(job, index) for index in range(scans)):
+        for record in pool(delayed(_one)(job, index) for index in range(scans)):
             records.append(record)
             if progress is not None:
                 progress(len(records), scans)
