@@ -231,3 +231,17 @@ def test_each_domain_has_its_fill():
     assert maskers == ["blur", "inpaint_telea"]
     with pytest.raises(InputError, match="no domain 'ct'"):
         fills.default_masker("ct")
+
+
+@pytest.mark.parametrize(
+    ("domain", "fill", "masker"), [("xray", "air", "inpaint_telea"), ("photo", "blur", "blur")]
+)
+def test_auto_means_the_domains_own_and_a_name_itself(domain, fill, masker):
+    assert fills.resolved("auto", domain) == fill
+    assert fills.resolved_masker("auto", domain) == masker
+    for name in ("grey", "blur(5,5)"):
+        assert fills.resolved(name, domain) == fills.resolved_masker(name, domain) == name
+    for name in ("auto", "grey", "blur(5,5)"):
+        fills.check(name)
+    with pytest.raises(InputError, match="no fill 'gray'"):
+        fills.check("gray")

@@ -275,3 +275,13 @@ def test_a_scaled_image_keeps_its_proportions_and_has_no_padding(height, width, 
     assert frame.boxes_to_input(box)[0].tolist() == pytest.approx(
         [0, 0, expected[1], expected[0]], rel=1e-5
     )
+
+
+@pytest.mark.parametrize("size", [(32, 32), (20, 48)])
+def test_what_is_pulled_back_is_a_copy(size):
+    frame = Frame.letterbox(size, 64, stride=32, fill=0.4)
+    if size == (32, 32):
+        frame = Frame.unchanged(size)
+    gradient = torch.ones(1, 3, *frame.input_size)
+    frame.pull_back(gradient).zero_()
+    assert bool((gradient == 1).all())

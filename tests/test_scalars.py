@@ -257,3 +257,11 @@ def test_without_targets_there_are_no_scores():
     raw = detector.raw(frame.to_input(image[None]))
     assert survival(raw, [], frame).shape == (1, 0)
     assert cosine_survival(raw, [], frame, raw).shape == (1, 0)
+
+
+def test_no_inputs_give_no_scores():
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets = list(detect(detector, image))
+    asked = Survival(detector, image, targets)
+    assert asked.of_inputs(asked.pixels[:0]).shape == (0, len(targets))
+    assert asked.of_contents(asked.pixels[:0]).shape == (0, len(targets))
