@@ -199,6 +199,16 @@ def test_an_even_map_keeps_its_sum_at_the_resolution_of_the_network(size, square
         )
 
 
+@pytest.mark.parametrize("size", [(375, 1242), (300, 4000), (90, 700)])
+def test_what_was_pulled_back_keeps_its_sum_where_one_side_shrinks_and_one_grows(size):
+    frame = Frame.stretch(size, (640, 640))
+    (pulled,) = frame.pull_back(torch.ones(1, 1, 640, 640))[0]
+    inner = frame.map_to_content(pulled)
+    assert float(inner.sum()) == pytest.approx(640 * 640, rel=0.02)
+    thirds = inner[:, : 3 * 213].reshape(640, 3, 213).mean(dim=(0, 2))
+    assert thirds.tolist() == pytest.approx([1, 1, 1], rel=0.05)
+
+
 def test_evidence_stays_where_it_is_at_the_resolution_of_the_network():
     frame = Frame.letterbox((80, 40), 40, stride=8, fill=0.0, rectangle=False)
     heatmap = torch.zeros(80, 40)

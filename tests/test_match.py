@@ -124,7 +124,7 @@ def test_torchvisions_own_answers_are_refused_until_they_are_matched(detector):
         xd.explain("input_x_gradient", detector, image, [given.target(0)])
     assert xd.explain("box", detector, image, [given.target(0)])
     found = xd.match_candidates(detector, image, given)
-    assert torch.equal(own.boxes, given.boxes)
+    torch.testing.assert_close(own.boxes, given.boxes, rtol=0, atol=0.01)
     solid = ((own.boxes[:, 2:] - own.boxes[:, :2]) > 0).all(dim=1)  # others overlap nothing
     same = (found.candidates == own.candidates) & solid
     assert int(same.sum()) >= 0.95 * int(solid.sum()) > 5

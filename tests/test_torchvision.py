@@ -104,10 +104,12 @@ def image():
 
 
 def found_in(detector, image, confidence=0.0):
+    """Where the image lies, the network's input, and what is found in it."""
     frame = detector.frame((image.shape[2], image.shape[3]))
-    found = detector.detect(image, frame, confidence)
+    pixels = frame.to_input(image)
+    found = detector.detect(pixels, frame, confidence)
     assert all(len(one) > 5 for one in found)
-    return frame, found
+    return frame, pixels, found
 
 
 def test_it_is_a_white_box(detector):
@@ -115,57 +117,60 @@ def test_it_is_a_white_box(detector):
 
 
 def test_detections_are_those_of_the_network_itself(detector, image):
-    frame, (found,) = found_in(detector, image)
+    frame, pixels, (found,) = found_in(detector, image)
     with torch.no_grad():
         expected = detector.module.eval()([image[0]])[0]
     known = expected["labels"] > 0  # a sigmoid head has a background column too
-    torch.testing.assert_close(found.scores, expected["scores"][known], rtol=0, atol=0)
+    torch.testing.assert_close(found.scores, expected["scores"][known], rtol=0, atol=1e-5)
     torch.testing.assert_close(found.labels + 1, expected["labels"][known])
-    torch.testing.assert_close(found.boxes, expected["boxes"][known], rtol=0, atol=1e-4)
-    fewer = detector.detect(image, frame, float(found.scores[3]))[0]
+    torch.testing.assert_close(found.boxes, expected["boxes"][known], rtol=0, atol=0.01)
+    fewer = detector.detect(pixels, frame, float(found.scores[3]))[0]
     assert len(fewer) <= 3
 
 
 def test_the_score_gives_the_reported_confidence_back(detector, image):
-    frame, (found,) = found_in(detector, image)
+    frame, pixels, (found,) = found_in(detector, image)
     targets = list(found)
-    log_odds, boxes = detector.candidate(image, targets, frame)
+    log_odds, boxes = detector.candidate(pixels, targets, frame)
     rows = torch.arange(len(targets))
     scores = log_odds[0, rows, found.labels].sigmoid().detach()
     torch.testing.assert_close(scores, found.scores, rtol=0, atol=1e-4)
-    torch.testing.assert_close(boxes[0].detach(), found.boxes, rtol=0, atol=0.05)
-    one = detector.score(image, targets[2])
+    in_image = frame.boxes_to_image(boxes[0].detach())
+    torch.testing.assert_close(in_image, found.boxes, rtol=0, atol=0.05)
+    one = detector.score(pixels, targets[2], frame)
     torch.testing.assert_close(one, log_odds[:, 2, targets[2].label], rtol=1e-4, atol=1e-4)
 
 
 def test_raw_predictions_hold_every_detection(detector, image):
-    _, (found,) = found_in(detector, image)
-    boxes, probabilities = detector.raw(image)
+    frame, pixels, (found,) = found_in(detector, image)
+    boxes, probabilities = detector.raw(pixels)
     assert probabilities.shape[2] == len(NAMES)
     torch.testing.assert_close(
         probabilities[0, found.candidates, found.labels], found.scores, rtol=0, atol=1e-5
     )
     group = found.labels if boxes.shape[2] > 1 else found.labels * 0
-    torch.testing.assert_close(boxes[0, found.candidates, group], found.boxes, rtol=0, atol=0.01)
+    torch.testing.assert_close(
+        frame.boxes_to_image(boxes[0, found.candidates, group]), found.boxes, rtol=0, atol=0.01
+    )
 
 
 def test_gradients_reach_the_pixels_and_are_right(detector, image):
-    frame, (found,) = found_in(detector, image)
+    frame, pixels, (found,) = found_in(detector, image)
     target = found.target(0)
-    pixels = image.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(detector.score(pixels, target, frame).sum(), pixels)
+    point = pixels.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(detector.score(point, target, frame).sum(), point)
     assert (gradient != 0).float().mean() > 0.05
     step = 1e-3 * gradient / gradient.norm()
     with torch.no_grad():
-        there = detector.score(image + step, target, frame)
-        back = detector.score(image - step, target, frame)
+        there = detector.score(pixels + step, target, frame)
+        back = detector.score(pixels - step, target, frame)
     slope = float(there - back) / 2e-3
     assert slope == pytest.approx(float(gradient.norm()), rel=0.05)
 
 
 def test_batches_never_change_a_result(detector, image):
     batch = torch.cat([image, image.flip(3), 1 - image])
-    frame, together = found_in(detector, batch)
+    frame, batch, together = found_in(detector, batch)
     for item, found in enumerate(together):
         alone = detector.detect(batch[item : item + 1], frame, 0.0)[0]
         torch.testing.assert_close(found.scores, alone.scores, rtol=0, atol=1e-5)
@@ -178,8 +183,8 @@ def test_batches_never_change_a_result(detector, image):
 
 
 def test_a_fixed_candidate_needs_no_detection(detector, image):
-    frame, (found,) = found_in(detector, image)
-    dark = detector.score(torch.zeros_like(image), found.target(0), frame)
+    frame, pixels, (found,) = found_in(detector, image)
+    dark = detector.score(torch.zeros_like(pixels), found.target(0), frame)
     assert dark.isfinite().all()
 
 
@@ -198,19 +203,20 @@ def test_no_hook_is_left_even_when_the_network_fails(detector, image):
 
 
 def test_another_class_can_be_asked_for(detector, image):
-    frame, (found,) = found_in(detector, image)
+    frame, pixels, (found,) = found_in(detector, image)
     target = found.target(0)
     other = target.as_class(next(name for name in NAMES if name != target.name))
-    assert detector.score(image, other, frame) < detector.score(image, target, frame) + 20
+    assert detector.score(pixels, other, frame) < detector.score(pixels, target, frame) + 20
 
 
 @pytest.mark.parametrize("size", [(1, 40), (40, 1), (200, 30)])
 def test_thin_images_work(detector, size):
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
     frame = detector.frame(size)
-    found = detector.detect(image, frame, 0.0)[0]
+    pixels = frame.to_input(image)
+    found = detector.detect(pixels, frame, 0.0)[0]
     for target in list(found)[:2]:
-        score = detector.score(image, target, frame)
+        score = detector.score(pixels, target, frame)
         assert float(score.detach().sigmoid()) == pytest.approx(target.score, abs=1e-4)
 
 
@@ -223,15 +229,24 @@ def test_an_image_thinner_than_the_network_can_see_is_refused():
 
 
 def test_targets_of_another_network_are_refused(detector, image):
-    frame, (found,) = found_in(detector, image)
+    frame, pixels, (found,) = found_in(detector, image)
     target = found.target(0)
     wrong = type(target)(target.box, 7, 0.5, target.candidate, NAMES, target.proposal)
     with pytest.raises(TargetError, match="class 7"):
-        detector.score(image, wrong, frame)
+        detector.score(pixels, wrong, frame)
     if torch.equal(found.proposals, found.boxes):  # a second stage would have its own
         wrong = type(target)(target.box, 0, 0.5, 10**6, NAMES, target.proposal)
         with pytest.raises(TargetError, match="candidate 1000000"):
-            detector.score(image, wrong, frame)
+            detector.score(pixels, wrong, frame)
+
+
+@pytest.mark.parametrize("size", [(75, 110), (300, 440), (1500, 2200)])
+def test_the_input_is_as_large_as_the_network_makes_it_and_no_larger(detector, size):
+    """So that neither what trust reads nor what it costs depends on the photograph."""
+    frame = detector.frame(size)
+    assert frame.content_size == frame.input_size
+    assert max(frame.input_size) <= 160
+    assert detector.frame(frame.input_size).input_size == frame.input_size
 
 
 def test_a_wrong_threshold_is_refused(detector, image):

@@ -178,15 +178,13 @@ class Frame:
         """A map over the image at the resolution that the network saw; its sum is kept."""
         if self.content_size == self.image_size:
             return heatmap
-        height, width = self.content_size
-        shrinks = height <= self.image_size[0] and width <= self.image_size[1]
-        resized = cv2.resize(
-            heatmap.contiguous().numpy(),
-            (width, height),
-            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-        )
-        pixels = self.image_size[0] * self.image_size[1]
-        return torch.from_numpy(resized * (pixels / (height * width)))
+        resized = heatmap.contiguous().numpy()
+        for axis in (0, 1):  # each shrinks or grows by itself, where an input is stretched
+            old, new = self.image_size[axis], self.content_size[axis]
+            size = (resized.shape[1], new) if axis == 0 else (new, resized.shape[0])
+            way = cv2.INTER_AREA if new < old else cv2.INTER_LINEAR
+            resized = cv2.resize(resized, size, interpolation=way) * (old / new)
+        return torch.from_numpy(resized)
 
     def box_to_content(self, box: Box) -> Box:
         """A box in image pixels, in content pixels."""

@@ -1,11 +1,12 @@
 """Torchvision networks: Faster R-CNN, RetinaNet, FCOS, SSD and SSDlite.
 
-The network resizes and normalises by itself, so its input is the image as it is. Torchvision
-counts classes from 1, with 0 for the background; here labels count from 0 and the background is
-no class.
+The network normalises by itself, and finds the image at the size to which it would bring it.
+Torchvision counts classes from 1, with 0 for the background; here labels count from 0 and the
+background is no class.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -61,34 +62,35 @@ class TorchvisionDetector:
         return device_of(self.module)
 
     def frame(self, image_size: Size) -> Frame:
-        """The image as it is.
+        """The image at the size to which the network would bring it by itself.
 
         Raises:
             InputError: If the network would shrink its shorter side to nothing.
         """
-        transform = self.module.transform
-        short, long = sorted(image_size)
-        scale = min(transform.min_size[-1] / short, transform.max_size / long)
-        if transform.fixed_size is None and int(short * scale) < 1:
+        inner = self._inner(image_size)
+        if min(inner) < 1:
             raise InputError(
                 f"an image of {image_size[1]} x {image_size[0]} pixels is too thin for this "
-                f"network, which shrinks the longer side to {transform.max_size}; crop it first"
+                f"network, which shrinks the longer side to {self.module.transform.max_size}; "
+                "crop it first"
             )
-        return Frame.unchanged(image_size)
+        return replace(Frame.stretch(image_size, inner), quantised=False)
+
+    def _inner(self, size: Size) -> Size:
+        """What the network's own transform makes of a size."""
+        transform = self.module.transform
+        if transform.fixed_size is not None:
+            width, height = transform.fixed_size
+            return (int(height), int(width))
+        scale = min(transform.min_size[-1] / min(size), transform.max_size / max(size))
+        return (int(size[0] * scale), int(size[1] * scale))
 
     def covered(self, input_size: Size) -> tuple[int, int, int, int]:
         """The input and what the network adds to its right and below, in input pixels."""
-        transform = self.module.transform
-        if transform.fixed_size is not None:
-            inner = transform.fixed_size[::-1]
-        else:
-            short, long = sorted(input_size)
-            scale = min(transform.min_size[-1] / short, transform.max_size / long)
-            inner = [int(side * scale) for side in input_size]
-        step = transform.size_divisible
+        step = self.module.transform.size_divisible
         height, width = (
             round(side * -(-small // step) * step / small)
-            for side, small in zip(input_size, inner, strict=True)
+            for side, small in zip(input_size, self._inner(input_size), strict=True)
         )
         return (0, 0, width, height)
 
