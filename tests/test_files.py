@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from xai_detect.errors import InputError
+from xai_detect.errors import DiskError, InputError
 from xai_detect.values import files
 from xai_detect.values.files import (
     FolderLock,
@@ -67,7 +67,7 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path):
 def test_what_the_disk_refuses_is_one_sentence(tmp_path, number, words):
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
-    with pytest.raises(InputError, match=words) as caught, replacing(path):
+    with pytest.raises(DiskError, match=words) as caught, replacing(path):
         raise OSError(number, "broken")
     assert str(path) in str(caught.value)
     assert path.read_bytes() == b"old"
@@ -75,13 +75,13 @@ def test_what_the_disk_refuses_is_one_sentence(tmp_path, number, words):
 
 
 def test_a_refusal_without_a_reason_says_what_it_can(tmp_path):
-    with pytest.raises(InputError, match=r"\(odd\)"), replacing(tmp_path / "a.bin"):
+    with pytest.raises(DiskError, match=r"\(odd\)"), replacing(tmp_path / "a.bin"):
         raise OSError("odd")
 
 
 def test_a_file_where_a_folder_should_be_is_one_sentence(tmp_path):
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         write_bytes(tmp_path / "a" / "b.bin", b"")
 
 
@@ -89,7 +89,7 @@ def test_lines_are_added_and_the_others_left_alone(tmp_path):
     for line in ("one", "two"):
         append_line(tmp_path / "a.txt", line)
     assert (tmp_path / "a.txt").read_bytes() == b"one\ntwo\n"
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         append_line(tmp_path / "gone" / "a.txt", "one")
 
 
@@ -116,5 +116,5 @@ def test_a_folder_has_one_writer_until_it_is_closed(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(InputError, match="could not be written"):
+    with pytest.raises(DiskError, match="could not be written"):
         FolderLock(tmp_path / "a" / "run")

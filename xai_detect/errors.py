@@ -3,7 +3,8 @@
     XaiDetectError
     ├── InputError          what was given is wrong: file, box, class name, folder, setting
     │   ├── TargetError     the target does not exist in this detector
-    │   └── WeightsError    a checkpoint is missing, damaged, refused or no detector
+    │   ├── WeightsError    a checkpoint is missing, damaged, refused or no detector
+    │   └── DiskError       the disk refuses; nothing that was written is lost
     ├── ExplainError        a method could not produce a map
     └── MissingExtraError   an optional package is needed; the message holds the pip command
 
@@ -29,6 +30,10 @@ class TargetError(InputError):
 
 class WeightsError(InputError):
     """A checkpoint is missing, damaged, refused, or holds no detector."""
+
+
+class DiskError(InputError):
+    """The disk refuses: full, read-only or not permitted; nothing that was written is lost."""
 
 
 class ExplainError(XaiDetectError, RuntimeError):

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from xai_detect.errors import InputError
+from xai_detect.errors import DiskError, InputError
 
 PART = ".part"
 """How temporary names end; they start with a dot."""
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     The temporary name is this call's own, so that two writers of one file never meet.
 
     Raises:
-        InputError: If the disk is full or the folder cannot be written; the old file is intact.
+        DiskError: If the disk is full or the folder cannot be written; the old file is intact.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{PART}")
     try:
@@ -42,7 +42,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(_refusal(path, error)) from error
+        raise DiskError(_refusal(path, error)) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -68,13 +68,13 @@ def append_line(path: Path, line: str) -> None:
     """Add one line to a file; what stood there is not touched.
 
     Raises:
-        InputError: If the disk refuses.
+        DiskError: If the disk refuses.
     """
     try:
         with path.open("ab") as stream:
             stream.write(line.encode("ascii") + b"\n")
     except OSError as error:
-        raise InputError(_refusal(path, error)) from error
+        raise DiskError(_refusal(path, error)) from error
 
 
 def file_sha256(path: Path) -> str:
@@ -98,7 +98,8 @@ class FolderLock:
     Readers are never kept out. Where the file system knows no locks, nothing is held.
 
     Raises:
-        InputError: If another writer holds the folder, or it cannot be written.
+        DiskError: If the folder cannot be written.
+        InputError: If another writer holds it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,7 +107,7 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         except OSError as error:
-            raise InputError(_refusal(folder, error)) from error
+            raise DiskError(_refusal(folder, error)) from error
         self._release = weakref.finalize(self, os.close, descriptor)
         try:
             _hold(descriptor)
