@@ -635,6 +635,18 @@ def test_evaluate_writes_the_detections_behind_its_ap_with_the_data_sets_ids(sca
     assert figures["AR100"] == pytest.approx(scored.stats[8])
 
 
+def test_figures_are_printed_before_what_cannot_be_written_is_told(scans, call):
+    words = ("evaluate", coco(scans), "--images", "scans", "--no-explain", "--json")
+    code, out, err = call(*words, "--detections", "scans")
+    assert (code, out) == (1, ""), "nothing was done for it"
+    assert "--detections is the folder scans; expected the name of a file" in err
+    Path("taken").write_text("")
+    code, out, err = call(*words, "--detections", "taken/found.json")
+    assert code == 1
+    assert json.loads(out)["AP"] == pytest.approx((51 / 101 + 1) / 2)
+    assert "could not be written" in err
+
+
 def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
     asked = []
     inspect = prepare.inspect

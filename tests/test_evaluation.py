@@ -14,7 +14,7 @@ from toy import CELL, SealedToy, ToyDetector, scene
 import xai_detect as xd
 from xai_detect.data.classes import pair_classes, select
 from xai_detect.data.records import Dataset
-from xai_detect.errors import ExplainError, InputError, TargetError
+from xai_detect.errors import DiskError, ExplainError, InputError, TargetError
 from xai_detect.evaluation.evaluate import evaluate
 from xai_detect.explainers.gradients.integrated import InputXGradient
 from xai_detect.explainers.protocol import Attribution, Needs
@@ -527,3 +527,16 @@ def test_a_threshold_after_the_fact_is_the_threshold_itself(shared, coco_images,
         assert same(select(everything, kept), wanted)
         counts.append(len(wanted))
     assert sum(counts) > 0 or name == "screening"
+
+
+def test_a_full_disk_ends_the_evaluation(toys):
+    """Verdicts that cannot be kept would be lost, one image after the other."""
+    asked = []
+
+    def judge(_placed, source, _found):
+        asked.append(source)
+        raise DiskError("the disk is full, x could not be written; free some space")
+
+    with pytest.raises(DiskError, match="the disk is full"):
+        evaluate(ToyDetector(), toys, inspector=judge)
+    assert len(asked) == 1

@@ -9,7 +9,7 @@ from toy import ToyDetector, scene
 
 from xai_detect.data.classes import select
 from xai_detect.detectors.place import place
-from xai_detect.errors import InputError
+from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Attribution, Needs
@@ -269,6 +269,23 @@ def test_a_method_of_ones_own_goes_all_the_way():
     assert judge(alone).level is Level.UNCERTAIN
     given = weigh(detector, image, found.targets[0], explanation, method=MineWithSettings())
     assert given["repeatability"] == found.evidence[0]["repeatability"]
+
+
+def test_a_method_that_is_no_dataclass_has_no_settings():
+    detector, image = ToyDetector(), scene(("red", 5, 5), size=SIZE, background=0.5)
+    found = inspect(detector, image, method=Mine())
+    assert found.explanations[0].settings == {}
+
+
+def test_a_method_that_answers_too_few_maps_is_told_so():
+    class Lazy(Mine):
+        def __call__(self, detector, image, targets):
+            return super().__call__(detector, image, targets)[:1]
+
+    detector = ToyDetector()
+    image = scene(("red", 5, 5), ("green", 1, 1), size=SIZE, background=0.5)
+    with pytest.raises(ExplainError, match="returned 1 maps for 2 detections"):
+        explain(Lazy(), detector, image, list(detect(detector, image)))
 
 
 def test_known_detections_are_taken_as_they_are():

@@ -62,7 +62,7 @@ def tell_evaluation(
     detections: Path | None,
     as_json: bool,
 ) -> None:
-    """Write what was asked for beside the figures, and print them.
+    """Print the figures, then write what was asked for beside them.
 
     Raises:
         InputError: If the disk refuses.
@@ -71,11 +71,11 @@ def tell_evaluation(
         notes.print(f"report: {run.folder / 'report.html'}")
     for problem in result.problems:
         notes.print(f"note: {problem}")
+    typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))
     if plots is not None:
         save_plots(result, plots)
     if detections is not None:
         write_coco_results(detections, result.detections.items(), dataset.class_ids)
-    typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))
 
 
 def tell_comparison(

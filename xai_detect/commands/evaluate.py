@@ -38,6 +38,8 @@ def evaluate(
 
     if out is not None and not explain:
         raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
+    if detections is not None and detections.is_dir():
+        raise InputError(f"--detections is the folder {detections}; expected the name of a file")
     chosen = prepare.method(method, setting)
     dataset = read_dataset(data, images=images, split=split)
     found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)

@@ -19,7 +19,7 @@ from xai_detect.data.classes import pair_classes, relabel, select
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
-from xai_detect.errors import InputError, XaiDetectError
+from xai_detect.errors import DiskError, InputError, XaiDetectError
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
@@ -121,6 +121,8 @@ def evaluate(
     for done, scan in enumerate(dataset.scans, start=1):
         try:
             image = _see(detector, scan, thresholds, own_labels, judge)
+        except DiskError:
+            raise
         except InputError as error:
             problems.append(f"{error}; the image is left out")
         else:
@@ -161,6 +163,8 @@ def _see(
     asked = select(found, above.nonzero().flatten())
     try:
         inspection = judge(image, scan.name, asked)
+    except DiskError:  # the judge keeps its verdicts somewhere: without room, going on is no use
+        raise
     except XaiDetectError as error:
         return seen(unexplained=str(error))
     if inspection.detections is asked:

@@ -38,7 +38,8 @@ def explain(
 
     Raises:
         InputError: If there is no such method, or it needs more than this detector shows.
-        ExplainError: If a map has the wrong size or holds a value that is not finite.
+        ExplainError: If there are not as many maps as targets, or a map has the wrong size or holds
+            a value that is not finite.
     """
     if isinstance(method, str):
         method = build_method(method)
@@ -51,6 +52,11 @@ def explain(
         given: Any = placed if getattr(method, "takes_placed", False) else placed.image
         attributions = method(detector, given, targets)
     seconds = (time.perf_counter() - start) / len(targets)
+    if len(attributions) != len(targets):
+        raise ExplainError(
+            f"{method.name} returned {len(attributions)} maps for {len(targets)} detections; "
+            "expected one each"
+        )
     return [
         _checked(method, placed.frame.image_size, target, attribution, seconds)
         for target, attribution in zip(targets, attributions, strict=True)

@@ -106,8 +106,7 @@ Method = Union[ImageMethod[D], PlacedMethod[D]]  # noqa: UP007 - takes a paramet
 
 
 def settings_of(method: Method[Any]) -> dict[str, Any]:
-    """The hyper-parameters of a method, enough to build it again."""
-    return {
-        field.name: getattr(method, field.name)
-        for field in dataclasses.fields(method)  # type: ignore[arg-type]
-    }
+    """The hyper-parameters of a method, enough to build it again; none if it is no dataclass."""
+    given: Any = method  # a protocol cannot say that its methods are dataclasses
+    fields = dataclasses.fields(given) if dataclasses.is_dataclass(given) else ()
+    return {field.name: getattr(given, field.name) for field in fields}

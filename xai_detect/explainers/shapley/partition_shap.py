@@ -85,7 +85,8 @@ class PartitionShap:
         """Return values in the scalar's unit, spread evenly over the pixels of each block."""
         shap = _shap()
         size = placed.frame.image_size
-        rows, columns = _cells(size, self.cells)
+        least = min(size, placed.frame.content_size, key=min)
+        rows, columns = _cells(least, self.cells)
         asked = _Asked(
             game(
                 detector, placed, targets, grid(placed.frame.content_size, rows, columns),
