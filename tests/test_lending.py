@@ -242,6 +242,47 @@ def test_two_threads_on_one_detector_get_their_own_maps(planted, scan):
     assert all(parameter.requires_grad for parameter in planted.module.parameters())
 
 
+def test_two_adapters_of_one_network_take_turns(made):
+    network, wrap = made
+    one, other, entered = wrap(network), wrap(network), threading.Event()
+
+    def borrow():
+        with lent(other.module):
+            entered.set()
+
+    with lent(one.module):
+        waiting = threading.Thread(target=borrow)
+        waiting.start()
+        assert not entered.wait(0.05)
+    waiting.join(10)
+    assert entered.is_set()
+
+
+def test_two_threads_on_two_adapters_of_one_network_get_their_own_maps():
+    pytest.importorskip("zennit")
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True),
+        nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2),
+    )  # fmt: skip
+    before = state_of(half_trained(network))
+    layout = ClassifierLayout("mine", NAMES, (32, 32), (0.5,) * 3, (0.5,) * 3, False, "photo")
+    adapters = {name: ImageClassifier(network, layout, HERE) for name in ("grad_cam", "lrp")}
+    shown = image((32, 32))
+    asked = [xd.detect(adapters["lrp"], shown, 0.0).target(0)]
+
+    def explained(method):
+        return xd.explain(method, adapters[method], shown, asked)[0].heatmap
+
+    alone = {name: explained(name) for name in adapters}
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(explained, [*adapters] * 30))
+    for name, heatmap in zip([*adapters] * 30, together, strict=True):
+        assert torch.equal(heatmap, alone[name]), name
+    assert state_of(network) == before
+
+
 METHODS = ("input_x_gradient", "grad_cam", "odam", "guided_backprop", "score_cam", "lrp")
 
 

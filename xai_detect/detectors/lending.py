@@ -16,6 +16,16 @@ from torch import Tensor, nn
 from xai_detect.errors import InputError
 
 
+class Around(nn.Module):
+    """A module around a network that somebody else handed over; to lend it lends that network.
+
+    Attributes:
+        network: What was handed over.
+    """
+
+    network: nn.Module
+
+
 class _Loan:
     """Who may use one network.
 
@@ -37,9 +47,13 @@ _LOANS_LOCK = threading.Lock()
 def lent(network: nn.Module) -> Iterator[None]:
     """Borrow a network; may be nested. Other threads wait until it is given back.
 
+    Whoever wraps the network borrows the same one, so that two adapters of it take turns.
+
     Raises:
         InputError: If the device runs out of memory.
     """
+    while isinstance(network, Around):
+        network = network.network
     with _LOANS_LOCK:
         loan = _LOANS.setdefault(network, _Loan())
     with loan.lock, ordinary(), _memory():

@@ -18,6 +18,7 @@ from xai_detect.detectors.asked import check_targets
 from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
 from xai_detect.detectors.engine import Engine
 from xai_detect.detectors.lending import (
+    Around,
     contiguous_gradients,
     device_of,
     handed_over,
@@ -50,7 +51,7 @@ class Normalise(nn.Module):
         return (pixels - self.mean) / self.std
 
 
-class ClassifierNetwork(nn.Module):
+class ClassifierNetwork(Around):
     """From RGB in [0, 1] to class logits ``(b, c)``, differentiable; cuts what must be cut."""
 
     def __init__(self, network: nn.Module, layout: ClassifierLayout) -> None:
