@@ -2,6 +2,8 @@
 
 import json
 import math
+import queue
+import threading
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 from toy import ToyDetector, scene
 
+from xai_detect.detectors.lending import lent
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.references import draws
@@ -81,6 +84,26 @@ def fitted(tmp_path_factory):
     path = tmp_path_factory.mktemp("statistics") / "small.safetensors"
     save_statistics(statistics, path)
     return detector, statistics, str(path)
+
+
+def test_scans_may_come_from_a_thread_that_runs_the_same_network():
+    detector, ready, done = SmallDetector(), queue.Queue(), []
+
+    def produce():
+        for scan in images(3):
+            with lent(detector.module):
+                ready.put(scan)
+        ready.put(None)
+
+    def scans():
+        threading.Thread(target=produce, daemon=True).start()
+        yield from iter(ready.get, None)
+
+    fitting = threading.Thread(target=lambda: done.append(fit(detector, scans())), daemon=True)
+    fitting.start()
+    fitting.join(20)
+    assert done, "fit waits for scans whose maker waits for the network"
+    assert np.array_equal(done[0].mean, fit(detector, images(3)).mean)
 
 
 def ask(detector, rows=(0, 7, 12), labels=(0, 1, 2)):

@@ -113,8 +113,8 @@ def fit(detector: WhiteBoxDetector, scans: Iterable[LabelledImage], *, seed: int
         InputError: If there is no box, a label or box does not fit, or no layer can be split.
     """
     calibration = _Calibration(detector, seed)
-    with lent(detector.module):
-        for image, boxes, labels in scans:
+    for image, boxes, labels in scans:  # whoever makes them may need the network meanwhile
+        with lent(detector.module):
             calibration.see(image, boxes, labels)
     return calibration.result()
 
