@@ -4,6 +4,7 @@ import copy
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -174,6 +175,34 @@ def test_memory_that_runs_out_is_one_sentence(made):
     convolution(network).register_forward_hook(full)
     with pytest.raises(InputError, match="ran out of memory; use a smaller --imgsz"):
         detector.raw(pixels)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        MemoryError("std::bad_alloc"),
+        MemoryError(),
+        cv2.error("OpenCV(4.12.0) resize.cpp: error: (-217) Unknown C++ exception: std::bad_alloc"),
+        cv2.error(
+            "OpenCV(4.12.0) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate"
+        ),
+    ],
+    ids=repr,
+)
+def test_whoever_runs_out_of_memory_it_is_one_sentence(error):
+    with pytest.raises(InputError, match="ran out of memory; use a smaller"), lent(nn.Identity()):
+        raise error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("sizes differ"), cv2.error("(-215) !src.empty()")])
+def test_other_errors_pass(error):
+    with pytest.raises(type(error)) as caught, lent(nn.Identity()):
+        raise error
+    assert caught.value is error
 
 
 def test_half_precision_is_one_sentence_and_double_answers_in_the_images_own(made):

@@ -10,10 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+import cv2
 import torch
 from torch import Tensor, nn
 
 from xai_detect.errors import InputError
+
+FULL = (
+    "out of memory", "can't allocate memory", "not enough memory", "ALLOC_FAILED", "bad_alloc",
+    "Insufficient memory",
+)  # fmt: skip
+"""What torch, its libraries and OpenCV say where there is no memory left."""
 
 
 class Around(nn.Module):
@@ -107,8 +114,8 @@ def _as_it_came(network: nn.Module) -> Iterator[None]:
 def _memory() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        if "out of memory" not in str(error):
+    except (RuntimeError, MemoryError, cv2.error) as error:
+        if not isinstance(error, MemoryError) and not any(one in str(error) for one in FULL):
             raise
         raise InputError(
             "the device ran out of memory; use a smaller --imgsz, a smaller batch setting of the "
