@@ -454,6 +454,43 @@ def test_the_gradient_reaches_a_cut_image_in_full():
     assert float(one.heatmap.sum()) == pytest.approx(2.0, rel=1e-4)
 
 
+CUT = ClassifierLayout(
+    "by hand", COLOURS, (8, 12), (0.0,) * 3, (1.0,) * 3, True, "photo", "crop", 16
+)
+
+
+@pytest.mark.parametrize("size", [(1, 65), (65, 1), (3, 700)])
+def test_an_image_too_thin_to_be_cut_is_refused(size):
+    classifier = ImageClassifier(Means(), CUT, Provenance("hand", "toy", "", "photo", ""))
+    grown = int(16 * max(size) / min(size))
+    across, down = (grown, 16) if size[1] > size[0] else (16, grown)
+    words = (
+        f"an image of {size[1]} x {size[0]} pixels would become {across} x {down} before its "
+        "middle is kept, expected sides that differ by 64 times at most; crop it first, or load "
+        'the classifier with preprocessing="stretch"'
+    )
+    with pytest.raises(InputError, match=re.escape(words)):
+        xd.detect(classifier, torch.rand(3, *size), 0.0)
+
+
+@pytest.mark.parametrize("size", [(1, 64), (64, 1), (30, 1200), (1, 1)])
+def test_a_thin_image_is_cut_all_the_same(size):
+    classifier = ImageClassifier(Means(), CUT, Provenance("hand", "toy", "", "photo", ""))
+    found = xd.detect(classifier, torch.full((3, *size), 0.2), 0.0)
+    assert len(found) == len(COLOURS)
+
+
+@pytest.mark.parametrize("size", [(7, 12), (8, 11), (4, 4)])
+def test_pixels_smaller_than_what_is_cut_from_them_are_refused(size):
+    classifier = ImageClassifier(Means(), CUT, Provenance("hand", "toy", "", "photo", ""))
+    words = f"the pixels are {size[1]} x {size[0]}, expected 12 x 8 or more"
+    with pytest.raises(InputError, match=words):
+        classifier.raw(torch.rand(1, 3, *size))
+    with pytest.raises(InputError, match=words):
+        classifier.covered(size)
+    assert classifier.covered((8, 12)) == (0, 0, 12, 8)
+
+
 def test_the_cut_is_kept_in_the_file(tmp_path):
     made = xd.build_classifier("squeezenet1_1", ("a", "b"), input_size=64, **SQUARE_CUT)
     loaded = xd.load_classifier(xd.save_classifier(made, tmp_path / "cut.safetensors"))

@@ -10,6 +10,9 @@ from xai_detect.values.frame import Frame
 PREPROCESSING = ("stretch", "crop")
 RESAMPLING = ("bilinear", "bicubic")
 
+MOST_LENGTH = 64
+"""How many times an image may be as long as it is wide before the middle of it is cut out."""
+
 Colour = tuple[float, float, float]
 
 
@@ -75,16 +78,38 @@ class ClassifierLayout:
             )
 
     def frame(self, image_size: Size) -> Frame:
-        """Where an image lies in the plane that the network is given."""
+        """Where an image lies in the plane that the network is given.
+
+        Raises:
+            InputError: If the image is so thin that the plane it is cut from would fill the memory.
+        """
         if self.preprocessing == "stretch":
             return Frame.stretch(image_size, self.input_size)
-        return Frame.scaled(image_size, self.shorter or max(self.input_size), self.resampling)
+        shorter = self.shorter or max(self.input_size)
+        frame = Frame.scaled(image_size, shorter, self.resampling)
+        if max(frame.input_size) > MOST_LENGTH * shorter:
+            (height, width), (down, across) = image_size, frame.input_size
+            raise InputError(
+                f"an image of {width} x {height} pixels would become {across} x {down} before its "
+                f"middle is kept, expected sides that differ by {MOST_LENGTH} times at most; crop "
+                'it first, or load the classifier with preprocessing="stretch"'
+            )
+        return frame
 
     def kept(self, plane: Size) -> tuple[int, int, int, int]:
-        """The part ``(x1, y1, x2, y2)`` of such a plane that is not cut off."""
+        """The part ``(x1, y1, x2, y2)`` of such a plane that is not cut off.
+
+        Raises:
+            InputError: If the plane is smaller than what is cut from it.
+        """
         if self.preprocessing == "stretch":
             return (0, 0, plane[1], plane[0])
         height, width = self.input_size
+        if plane[0] < height or plane[1] < width:
+            raise InputError(
+                f"the pixels are {plane[1]} x {plane[0]}, expected {width} x {height} or more, of "
+                "which the middle is kept; place the image by the classifier's frame"
+            )
         top, left = (
             round((whole - side) / 2) for whole, side in zip(plane, (height, width), strict=True)
         )
