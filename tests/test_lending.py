@@ -16,10 +16,12 @@ import xai_detect as xd
 from xai_detect.detectors.classifier.detector import ImageClassifier
 from xai_detect.detectors.classifier.layout import ClassifierLayout
 from xai_detect.detectors.lending import lent
+from xai_detect.detectors.place import place
 from xai_detect.detectors.vision.detector import TorchvisionDetector
 from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import InputError
+from xai_detect.explainers.activations.plain_cam import Cam
 from xai_detect.values.detections import Provenance
 from xai_detect.xray.scenes.planted import render
 from xai_detect.xray.scenes.worlds import compose_apart
@@ -241,6 +243,23 @@ def test_the_borrower_waits_for_the_one_before():
         assert not entered.wait(0.05)
     other.join(10)
     assert entered.is_set()
+
+
+def test_a_classifier_is_hooked_once_it_is_borrowed(monkeypatch):
+    seen, hook = [], nn.Module.register_forward_hook
+
+    def register(part, *given, **options):
+        seen.append(part.training)
+        return hook(part, *given, **options)
+
+    monkeypatch.setattr(nn.Module, "register_forward_hook", register)
+    network, wrap = classifier()
+    network.train()
+    detector = wrap(network)
+    placed = place(detector, image())
+    Cam()(detector, placed, targets_of(detector, placed.frame, placed.pixels))
+    assert seen
+    assert not any(seen)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from torch.nn import functional
 from toy import ToyDetector, scene
 
 from xai_detect.detectors.lending import lent
+from xai_detect.detectors.place import place
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.references import draws
@@ -595,6 +596,31 @@ def test_the_network_goes_back_as_it_was(fitted, fails, mode):
     assert detector.module.act.inplace
     assert not any(part._forward_hooks or part._backward_hooks for part in parts)
     assert all(parameter.requires_grad for parameter in detector.module.parameters())
+
+
+@pytest.fixture
+def hooked(monkeypatch):
+    """Whether each part was in training when it was hooked: it is not once it has been borrowed."""
+    seen, hook = [], nn.Module.register_forward_hook
+
+    def register(part, *given, **options):
+        seen.append(part.training)
+        return hook(part, *given, **options)
+
+    monkeypatch.setattr(nn.Module, "register_forward_hook", register)
+    return seen
+
+
+@pytest.mark.parametrize("mode", ["cls", "ins"])
+def test_layers_are_hooked_once_the_network_is_borrowed(fitted, hooked, mode):
+    _, _, path = fitted
+    detector, image = SmallDetector(), next(images(1))[0]
+    detector.module.train()
+    layers = find_layers(detector, image[None])
+    strengths(detector, layers, image[None], torch.tensor([(3.0, 2.0, 21.5, 17.0)]))
+    ParchGrad(mode=mode, statistics=path)(detector, place(detector, image), ask(detector))
+    assert hooked
+    assert not any(hooked)
 
 
 def test_layers_follow_the_shared_activation_but_not_a_sum_made_in_place():

@@ -59,10 +59,11 @@ def lent(network: nn.Module) -> Iterator[None]:
     Raises:
         InputError: If the device runs out of memory.
     """
-    while isinstance(network, Around):
-        network = network.network
+    owned = network
+    while isinstance(owned, Around):
+        owned = owned.network
     with _LOANS_LOCK:
-        loan = _LOANS.setdefault(network, _Loan())
+        loan = _LOANS.setdefault(owned, _Loan())
     with loan.lock, ordinary(), _memory():
         if loan.open:
             yield

@@ -8,6 +8,7 @@ inside the network, so that pixels stay RGB in [0, 1] everywhere outside.
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -122,13 +123,10 @@ class ImageClassifier:
             if spatial and min(output.shape[2:]) > 1:
                 seen.append(names[part])
 
-        hooks = [part.register_forward_hook(watch) for part in names]
-        try:
-            with lent(self.module), torch.no_grad():
-                logits = self._logits(torch.zeros(1, 3, *self.layout.input_size))
-        finally:
-            for hook in hooks:
-                hook.remove()
+        with lent(self.module), torch.no_grad(), ExitStack() as hooks:
+            for part in names:
+                hooks.callback(part.register_forward_hook(watch).remove)
+            logits = self._logits(torch.zeros(1, 3, *self.layout.input_size))
         if logits.shape != (1, len(self.class_names)):
             raise InputError(
                 f"the network answers {tuple(logits.shape[1:])} per image, but there are "

@@ -1,6 +1,7 @@
 """Activation maps without gradients: CAM of classifiers, EigenCAM."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from scipy.linalg import eigh
 from torch import Tensor, nn
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.activations.layers import AUTO, OpenLayers, checked_layer, over_input
@@ -89,12 +91,10 @@ def _pooled(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> _Po
         elif isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] in wide:
             maps.append(output.detach())
 
-    hooks = [part.register_forward_hook(watch) for part in detector.module.modules()]
-    try:
+    with lent(detector.module), ExitStack() as hooks:
+        for part in detector.module.modules():
+            hooks.callback(part.register_forward_hook(watch).remove)
         detector.raw(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
     if linears and linears[-1][0].out_features == classes and len(linears[-1][1]) == 1:
         last, given = linears[-1]
         for one in sorted(maps, key=lambda one: -one[0, 0].numel()):

@@ -4,7 +4,7 @@ The hook multiplies each channel by a factor; autograd does the rest (stride, di
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -94,16 +94,11 @@ class PartitionedProbe(Probe):
     @contextmanager
     def partitioned(self) -> Iterator[None]:
         """Hook the layers; they are released on the way out, also after an exception."""
-        hooks = []
-        try:
+        with lent(self._module), ExitStack() as hooks:
             for layer in self._choices[0]:
                 part = self._module.get_submodule(layer.name)
-                hooks.append(part.register_forward_hook(self._hook(layer)))
-            with lent(self._module):
-                yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+                hooks.callback(part.register_forward_hook(self._hook(layer)).remove)
+            yield
 
     def _backward(self, row: int, scores: Tensor, point: Tensor, last: bool) -> Tensor:
         self._rows = [row]

@@ -5,7 +5,7 @@ Networks are borrowed: hooks are removed on the way out, also after an exception
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -56,16 +56,11 @@ def find_layers(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) ->
     """
     convolutions = _convolutions(detector.module)
     order: list[str] = []
-    hooks = [
-        part.register_forward_hook(lambda *_, name=name: order.append(name))
-        for name, part in convolutions.items()
-    ]
-    try:
-        with lent(detector.module):
-            detector.raw(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with lent(detector.module), ExitStack() as hooks:
+        for name, part in convolutions.items():
+            hook = part.register_forward_hook(lambda *_, name=name: order.append(name))
+            hooks.callback(hook.remove)
+        detector.raw(pixels)
     in_trunk = _trunk(detector.module, order)
     attention = _attention(detector.module)
     layers = tuple(
@@ -116,20 +111,18 @@ def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -
     often one object shared by all layers, so its own name would not tell.
     """
     watch = _Watch(input_size, read)
-    hooks = []
-    try:
+    with lent(module), ExitStack() as hooks:
         for name, part in module.named_modules():
+            seen: Any = None
             if isinstance(part, nn.Conv2d):
-                hooks.append(part.register_forward_hook(watch.convolution(name, name in names)))
+                seen = watch.convolution(name, name in names)
             elif isinstance(part, ELEMENTWISE) or type(part).__name__ == "FrozenBatchNorm2d":
-                hooks.append(part.register_forward_hook(watch.elementwise))
+                seen = watch.elementwise
             elif type(part).__name__ == "GeneralizedRCNNTransform":
-                hooks.append(part.register_forward_hook(watch.resized))
-        with lent(module):
-            yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+                seen = watch.resized
+            if seen is not None:
+                hooks.callback(part.register_forward_hook(seen).remove)
+        yield
 
 
 class _Watch:
