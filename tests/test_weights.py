@@ -567,10 +567,19 @@ def test_a_device_may_be_given_as_such(checkpoint, device):
 
 
 @pytest.mark.parametrize(
-    ("gpus", "apple", "expected"),
-    [(0, False, "cpu"), (0, True, "mps"), (2, True, "cuda"), (1, False, "cuda")],
+    ("gpus", "apple", "intel", "expected"),
+    [
+        (0, False, 0, "cpu"),
+        (0, True, 0, "mps"),
+        (2, True, 1, "cuda"),
+        (1, False, 1, "cuda"),
+        (0, False, 1, "xpu"),
+        (0, True, 1, "mps"),
+    ],
 )
-def test_a_gpu_is_taken_where_there_is_one(monkeypatch, gpus, apple, expected):
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch, gpus, apple, intel, expected):
+    monkeypatch.setattr("torch.xpu.is_available", lambda: intel > 0)
+    monkeypatch.setattr("torch.xpu.device_count", lambda: intel)
     monkeypatch.setattr("torch.cuda.is_available", lambda: gpus > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: apple)

@@ -8,6 +8,7 @@ AUTO = "auto"
 """Stands for a GPU where this machine has one, else the CPU."""
 
 KINDS = ("cuda", "mps", "xpu")
+"""The kinds of GPU, in the order in which ``auto`` takes them."""
 
 Device = str | int | torch.device
 
@@ -22,7 +23,7 @@ def chosen_device(name: Device = AUTO) -> torch.device:
         InputError: If there is none, or this machine cannot use it.
     """
     if name == AUTO:
-        return torch.device(next((kind for kind in KINDS[:2] if _count(kind)), "cpu"))
+        return torch.device(next((kind for kind in KINDS if _count(kind)), "cpu"))
     text = str(name)
     try:
         device = torch.device(f"cuda:{text}" if text.isdecimal() else text)
