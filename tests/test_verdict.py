@@ -1,6 +1,7 @@
 """Verdicts on numbers made by hand: each check can fail, and nothing measured is never trusted."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -231,3 +232,11 @@ def test_a_policy_that_could_not_be_used_is_refused_when_it_is_read(tmp_path, co
     path.write_text(content)
     with pytest.raises(InputError, match=message):
         read_policy(path)
+
+
+def test_a_policy_made_by_hand_is_checked_as_one_that_is_read():
+    good = DEFAULT_POLICY
+    with pytest.raises(InputError, match=r"claim to nan; expected a number"):
+        replace(good, limits={**good.limits, "claim": math.nan})
+    with pytest.raises(InputError, match=r"asks for {insde} .*mean 'inside'"):
+        replace(good, sentences={**good.sentences, "share": "{insde:.0%} inside."})

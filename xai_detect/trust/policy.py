@@ -24,10 +24,20 @@ class Policy:
     Attributes:
         limits: One number per check; see ``policy.toml`` for what each means.
         sentences: One sentence per finding, with ``{names}`` of evidence in braces.
+
+    Raises:
+        InputError: If a limit is not finite, or a sentence asks for what does not exist.
     """
 
     limits: Mapping[str, float]
     sentences: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        for key, value in self.limits.items():
+            if not math.isfinite(value):
+                raise InputError(f"a policy sets [limits] {key} to {value}; expected a number")
+        for key, sentence in self.sentences.items():
+            _check_sentence(key, sentence)
 
 
 def read_policy(path: str | Path) -> Policy:
@@ -50,19 +60,19 @@ def read_policy(path: str | Path) -> Policy:
     for key, value in limits.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"the policy {path} sets [limits] {key} to {value!r}, not a number")
-        if not math.isfinite(value):
-            raise InputError(f"the policy {path} sets [limits] {key} to {value}; expected a number")
     for key, value in sentences.items():
         if not isinstance(value, str):
             raise InputError(f"the policy {path} sets [sentences] {key} to {value!r}, not text")
-        _check_sentence(key, value, path)
-    return Policy(
-        limits=MappingProxyType({key: float(value) for key, value in limits.items()}),
-        sentences=MappingProxyType({key: str(value) for key, value in sentences.items()}),
-    )
+    try:
+        return Policy(
+            limits=MappingProxyType({key: float(value) for key, value in limits.items()}),
+            sentences=MappingProxyType({key: str(value) for key, value in sentences.items()}),
+        )
+    except InputError as error:
+        raise InputError(f"the policy {path} cannot be used: {error}") from error
 
 
-def _check_sentence(key: str, sentence: str, path: str | Path) -> None:
+def _check_sentence(key: str, sentence: str) -> None:
     """Fill in a sentence before it is needed."""
     numbers, words = dict.fromkeys((*NAMES, "limit"), 0.5), dict.fromkeys(WORDS, "word")
     try:
@@ -71,12 +81,11 @@ def _check_sentence(key: str, sentence: str, path: str | Path) -> None:
         asked = str(error.args[0])
         hint = near(asked, [*numbers, *words]) or f"choose from {', '.join([*WORDS, *numbers])}"
         raise InputError(
-            f"the policy {path} asks for {{{asked}}} in [sentences] {key}, which does not exist; "
-            f"{hint}"
+            f"a policy asks for {{{asked}}} in [sentences] {key}, which does not exist; {hint}"
         ) from error
     except (ValueError, LookupError, AttributeError, TypeError) as error:
         raise InputError(
-            f"the policy {path} has a sentence that cannot be filled in, [sentences] {key} "
+            f"a policy has a sentence that cannot be filled in, [sentences] {key} "
             f"({error}); write numbers as {{score:.2f}} or {{inside:.0%}} and a brace as {{{{"
         ) from error
 

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from xai_detect.scores.survival import Survival
 from xai_detect.values import fills
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, nearest
 
 Scores = Callable[[Sequence[int]], Float[Tensor, "n"]]
 """One number for each of several sets of regions."""
@@ -27,9 +26,7 @@ def painted(
     values: Float[Tensor, "m"], labels: Int[Tensor, "i j"], frame: Frame
 ) -> Float[Tensor, "h w"]:
     """A map over the image with each region in its value."""
-    return functional.interpolate(
-        values[labels][None, None], size=frame.image_size, mode="nearest-exact"
-    )[0, 0]
+    return nearest(values[labels], frame.image_size)
 
 
 def first_best(found: Float[Tensor, "n"]) -> int:
