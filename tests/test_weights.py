@@ -309,6 +309,36 @@ def test_importing_the_library_leaves_pillow_alone(checkpoint):
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+IMPORTED = """
+import os, sys
+import cv2, numpy, torch
+from PIL import Image
+from xai_detect.detectors.weights.quiet import quiet
+
+cv2.setNumThreads(2)
+numpy.set_printoptions(linewidth=61, precision=3)
+torch.set_printoptions(linewidth=62, precision=2, sci_mode=True)
+os.environ["KINETO_LOG_LEVEL"] = "1"
+os.environ.pop("OMP_NUM_THREADS", None)
+
+def state():
+    shown = numpy.array2string(numpy.arange(30) / 7), str(torch.arange(30) / 7)
+    return cv2.getNumThreads(), shown, dict(os.environ), Image.open, torch.save, torch.load
+
+before = state()
+assert "ultralytics" not in sys.modules
+with quiet():
+    pass
+assert "ultralytics" in sys.modules
+for one, other in zip(before, state(), strict=True):
+    assert one == other, (one, other)
+"""
+
+
+def test_importing_the_library_leaves_the_process_as_it_was():
+    subprocess.run([sys.executable, "-c", IMPORTED], check=True, timeout=120)
+
+
 # Manifest and safetensors
 
 
