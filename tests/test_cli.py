@@ -414,6 +414,45 @@ def test_an_image_that_took_the_place_of_another_is_inspected(call):
     assert {own.name for own in record.detections} == {"blue", "red"}
     Path("scans/b.png").write_bytes(b"damaged")
     assert "failed: scans/b.png" in call("inspect", "scans")[2]
+@pytest.mark.parametrize("renamed", ["a->b", "a->c", "b->a", "a->b b->c", "b->a c->b", "a->b b->a",
+                                     "a->b b->c c->a", "a->b b->d", "a->c b->a"])  # fmt: skip
+def test_images_that_took_each_others_names_have_one_record_each(scans, call, renamed):
+    call("inspect", "scans")
+    pairs = [one.split("->") for one in renamed.split()]
+    for old, _ in pairs:
+        (scans / f"{old}.png").rename(scans / f"{old}.old")
+    for old, new in pairs:
+        (scans / f"{old}.old").rename(scans / f"{new}.png")
+    call("inspect", "scans", "--out", "new")
+    expected = found(load_run("new"))
+    assert [source for source, _ in expected] == [str(path) for path in sorted(scans.iterdir())]
+    for _ in range(2):
+        assert call("inspect", "scans")[0] == 0
+        run = load_run("run")
+        assert found(run) == expected
+        assert run.inspections[:]  # each with its own pixels and maps
+        done = json.loads(Path("run/run.json").read_text())["done"]
+        assert [one["source"] for one in done] == [source for source, _ in expected]
+
+
+def found(run):
+    return [(one.source, [own.name for own in one.detections]) for one in run.records]
+
+
+def test_a_file_is_read_once_to_tell_that_it_is_held(call, monkeypatch):
+    call("inspect", "scans")
+    opened, read = Path.open, []
+
+    def noted(path, *mode, **settings):
+        read.append(path)
+        return opened(path, *mode, **settings)
+
+    monkeypatch.setattr(Path, "open", noted)
+    assert call("inspect", "scans")[0] == 0
+    images = [path for path in read if path.parent.name == "scans"]
+    assert [path.name for path in images] == ["a.png", "b.png", "c.png"]
+
+
     assert len(load_run("run").records) == 2
 
 

@@ -422,6 +422,52 @@ def test_a_new_image_under_the_old_name_of_a_moved_one_leaves_it_alone(tmp_path)
 
 
 def test_a_replaced_image_that_cannot_be_read_has_no_verdict(tmp_path):
+def test_only_a_file_that_is_gone_is_held_without_a_look_at_it(tmp_path, monkeypatch):
+    a, b = files_in(tmp_path / "x", a="one", b="two")
+    write_run(tmp_path / "run", [a, b])
+    opened = Path.open
+
+    def refuse(path, *mode, **settings):
+        if path in (a, b):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *mode, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert held(tmp_path / "run", a, b) == {}
+    a.unlink()
+    a.mkdir()
+    assert held(tmp_path / "run", a, b) == {b: str(b)}
+    shutil.rmtree(tmp_path / "x")
+    assert held(tmp_path / "run", a, b) == {a: str(a), b: str(b)}
+
+
+def test_a_place_that_may_not_be_looked_at_is_not_given_up(tmp_path, monkeypatch):
+    (old,) = files_in(tmp_path / "x", a="one")
+    write_run(tmp_path / "run", [old])
+    new = old.rename(tmp_path / "b.jpg")
+    looked = Path.stat
+
+    def refuse(path, **rest):
+        if path == old:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return looked(path, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", refuse)
+        assert held(tmp_path / "run", new) == {}
+    assert held(tmp_path / "run", new) == {new: str(old)}
+
+
+def test_an_image_that_is_given_up_leaves_no_file(tmp_path):
+    writer = open_run(tmp_path / "run", HEADER)
+    writer.add(inspection("a.jpg"))
+    writer.fail("a.jpg", "is damaged")
+    writer.finish()
+    for folder in ("records", "maps", "views"):
+        assert list((tmp_path / "run" / folder).iterdir()) == []
+
+
     (path,) = files_in(tmp_path / "x", a="one")
     write_run(tmp_path / "run", [path])
     writer = open_run(tmp_path / "run", HEADER)

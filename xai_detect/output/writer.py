@@ -153,6 +153,8 @@ class RunWriter:
     ) -> None:
         """Bring an image that the folder holds up to date: where it lies, what is known about it.
 
+        Another image that the folder holds of the new place is taken out of the run.
+
         Args:
             record: What the folder holds.
             source: Where the image lies now.
@@ -164,6 +166,8 @@ class RunWriter:
         """
         if (record.source, record.image_id, record.outcome) == (source, image_id, outcome):
             return
+        if record.source != source:
+            self._forget(source)  # the image that lay there is gone: this one took its place
         if record.outcome != outcome or Path(record.source).name != Path(source).name:
             inspection = read_inspection(self.folder, self.header.provenance, record)
             self._draw(replace(inspection, source=source, outcome=outcome), record.name)
@@ -238,6 +242,7 @@ class RunWriter:
         known = self._held.pop(source, None)
         if known is not None:
             self._record_path(known.name).unlink(missing_ok=True)
+            (self.folder / "maps" / f"{known.name}.npz").unlink(missing_ok=True)
             for picture in (self.folder / "views").glob(f"{known.name}.*png"):
                 picture.unlink(missing_ok=True)
 
