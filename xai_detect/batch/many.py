@@ -1,7 +1,7 @@
 """Many images: foretell the cost, inspect one after the other, survive the bad ones."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,7 @@ def inspect_all(
     sources: Sequence[Path],
     run: RunWriter,
     *,
+    held: Mapping[Path, str],
     method: Method[Any],
     confidence: float,
     as_class: str | None,
@@ -100,6 +101,7 @@ def inspect_all(
         detector: The detector.
         sources: Image files.
         run: Where results go; what it holds already is only held against the annotations again.
+        held: The source under which the run holds a file, from ``run.recognise(sources)``.
         method: How to explain.
         confidence: Detections at or below it are dropped.
         as_class: Ask every box about this class instead of its own.
@@ -110,7 +112,6 @@ def inspect_all(
     Raises:
         InputError: If the run folder cannot be written; what was written stays.
     """
-    held = run.recognise(sources)
     for path in sources:
         scan = truth.scan(path) if truth is not None else None
         if path in held:

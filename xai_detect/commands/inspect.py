@@ -51,7 +51,7 @@ def inspect(
     prepare.tell_work(detector, chosen, left, conf, done=len(sources) - len(left), folder=out)
     with progress.kept(run), progress.bar("inspecting", len(sources)) as step:
         inspect_all(
-            detector, sources, run, method=chosen, confidence=conf, as_class=as_class,
-            policy=rules, step=step, truth=known,
+            detector, sources, run, held=held, method=chosen, confidence=conf,
+            as_class=as_class, policy=rules, step=step, truth=known,
         )  # fmt: skip
     ending.tell_run(run.finish(), {str(path) for path in sources}, as_json, fail_on)
