@@ -161,6 +161,23 @@ def test_runs_with_and_without_annotations_never_mix(call, annotations):  # noqa
     assert "belongs to another run (options truth" in err
 
 
+def test_a_data_set_that_was_moved_goes_on(toy, call, annotations, scans):  # noqa: F811
+    words = ("inspect", "scans", "--truth", annotations)
+    assert call(*words)[0] == 0
+    assert call("evaluate", annotations, "--images", "scans", "--out", "kept")[0] == 0
+    scans.rename("moved")
+    toy.module.seen.clear()
+    moved = Path.cwd() / "moved" / annotations.name
+    code, out, err = call("inspect", "moved", "--truth", moved)
+    assert code == 0
+    assert "3 of 3 images are done already" in err
+    assert "1 right, 2 wrong, 2 missed" in out
+    assert toy.module.seen == []
+    assert load_run("run").header.options["truth"] == str(moved)
+    assert call("evaluate", moved, "--images", "moved", "--out", "kept")[0] == 0
+    assert load_run("kept").header.options["images"] == str(moved.parent)
+
+
 def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # noqa: F811
     from xai_detect.commands import prepare
 

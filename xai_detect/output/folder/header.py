@@ -80,7 +80,9 @@ def _digests(path: Path) -> Iterator[str]:
     if path.is_file():
         yield file_sha256(path)
     elif path.name and path.is_dir():
-        yield from (file_sha256(one) for one in sorted(path.iterdir()) if one.suffix in SUFFIXES)
+        yield from (
+            file_sha256(one) for one in sorted(path.iterdir()) if one.suffix.lower() in SUFFIXES
+        )
 
 
 def completed(header: Header, other: Header) -> Header:
@@ -91,9 +93,18 @@ def completed(header: Header, other: Header) -> Header:
 
 
 def differences(before: Header, now: Header) -> list[str]:
-    """In what two runs differ, one phrase each."""
-    alike = replace(now, category_ids=before.category_ids)
-    return list(_differences(header_to_json(before), header_to_json(alike), ""))
+    """In what two runs differ, one phrase each.
+
+    Where images and annotations lie is no difference, whether there are annotations is one.
+    """
+    return list(_differences(_compared(before), _compared(now), ""))
+
+
+def _compared(header: Header) -> dict[str, Any]:
+    options = {name: value for name, value in header.options.items() if name != "images"}
+    if "truth" in options:  # compared with every image anew at each start
+        options["truth"] = "annotations"
+    return header_to_json(replace(header, category_ids=(), options=options))
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> Iterator[str]:
