@@ -29,7 +29,7 @@ from xai_detect.output.folder.header import Header
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import file_name
 from xai_detect.output.run import open_run, save
-from xai_detect.output.tables import EVIDENCE, image_ids
+from xai_detect.output.tables import evidence_table, image_ids
 from xai_detect.trust import evidence
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.values import files
@@ -312,16 +312,17 @@ def test_a_verdict_by_another_policy_is_not_saved_under_this_one(tmp_path):
 
 
 @pytest.mark.parametrize("setting", ["{}/a.bin", "{}", "blur,{}/a.bin"])
-def test_a_file_that_a_setting_names_belongs_to_the_run(tmp_path, setting):
+@pytest.mark.parametrize("picture", ["b.png", "B.JPG"])
+def test_a_file_that_a_setting_names_belongs_to_the_run(tmp_path, setting, picture):
     """Statistics fitted anew, or another picture under the baseline's name, are another run."""
     (tmp_path / "given").mkdir()
-    for name in ("a.bin", "b.png"):
+    for name in ("a.bin", picture):
         (tmp_path / "given" / name).write_bytes(b"first")
     settings = {**SETTINGS, "statistics": setting.format(tmp_path / "given")}
     header = Header(DETECTOR, NAMES, "parchgrad", settings)
     open_run(tmp_path / "run", header).finish()
     open_run(tmp_path / "run", header).finish()
-    for name in ("a.bin", "b.png"):
+    for name in ("a.bin", picture):
         (tmp_path / "given" / name).write_bytes(b"second")
     with pytest.raises(InputError, match=r"belongs to another run \(files statistics"):
         open_run(tmp_path / "run", header)
@@ -421,7 +422,6 @@ def test_a_new_image_under_the_old_name_of_a_moved_one_leaves_it_alone(tmp_path)
     same(inspection(str(new)), next(i for i in run.inspections if i.source == str(new)))
 
 
-def test_a_replaced_image_that_cannot_be_read_has_no_verdict(tmp_path):
 def test_only_a_file_that_is_gone_is_held_without_a_look_at_it(tmp_path, monkeypatch):
     a, b = files_in(tmp_path / "x", a="one", b="two")
     write_run(tmp_path / "run", [a, b])
@@ -468,6 +468,7 @@ def test_an_image_that_is_given_up_leaves_no_file(tmp_path):
         assert list((tmp_path / "run" / folder).iterdir()) == []
 
 
+def test_a_replaced_image_that_cannot_be_read_has_no_verdict(tmp_path):
     (path,) = files_in(tmp_path / "x", a="one")
     write_run(tmp_path / "run", [path])
     writer = open_run(tmp_path / "run", HEADER)
@@ -590,6 +591,7 @@ def test_two_processes_that_write_one_file_never_meet(tmp_path):
 def test_images_are_numbered_once_and_never_taken_for_another():
     assert image_ids([("x", None), ("y", None)]) == [1, 2]
     assert image_ids([("x", 7), ("y", None), ("z", 3), ("w", None)]) == [7, -1, 3, -2]
+    assert image_ids([("x", -1), ("y", None), ("z", -4), ("w", None)]) == [-1, -5, -4, -6]
     assert image_ids([("x", "seven"), ("y-01", None)]) == ["seven", "y-01"]
 
 
@@ -643,7 +645,10 @@ def test_every_run_has_the_same_columns(tmp_path):
 
 def test_every_kind_of_evidence_has_a_column():
     listed = re.findall(r"^([a-z_]+(?:, [a-z_]+)*) {2,}", evidence.__doc__, re.MULTILINE)
-    assert {name for row in listed for name in row.split(", ")} == set(EVIDENCE)
+    columns = evidence_table([]).schema.names
+    assert {f"evidence_{name}" for row in listed for name in row.split(", ")} == {
+        one for one in columns if one.startswith("evidence_")
+    }
 
 
 # A full disk

@@ -9,15 +9,7 @@ import pyarrow.parquet as pq
 
 from xai_detect.output.exchange import to_coco_results
 from xai_detect.output.folder.records import Record
-
-EVIDENCE = (
-    "score", "inside", "ring", "outside", "chance_inside", "lift", "percentile", "without_box",
-    "context_only", "box_only", "box_only_least", "without_outside", "without_elsewhere",
-    "necessity", "sufficiency", "outside_effect", "rival", "rival_label", "margin",
-    "margin_box_only", "rival_box_only", "rival_box_label", "margin_without_outside",
-    "completeness_error", "repeatability", "input_level", "box_share", "forward_passes", "trust",
-)  # fmt: skip
-"""Numbers of ``xai_detect.trust.evidence`` that have a column."""
+from xai_detect.trust.evidence import NAMES
 
 MEASURED = (
     "completeness_error", "score", "baseline_score", "steps", "forward_passes", "backward_passes",
@@ -30,16 +22,17 @@ def image_ids(images: Sequence[tuple[str, int | str | None]]) -> list[int | str]
     """One id per image: the data set's where it has one, else one that is made up here.
 
     Without a data set images are numbered from 1 in the given order. With one, an image that it
-    does not know gets a negative number, or its name if the data set's ids are text, so that it is
-    never taken for another.
+    does not know gets a negative number below all of its own, or its name if the data set's ids are
+    text, so that it is never taken for another.
 
     Args:
         images: Name and the data set's id of each, None where it has none.
     """
     known = [one for _, one in images if one is not None]
-    if any(isinstance(one, str) for one in known):
+    numbers = [one for one in known if isinstance(one, int)]
+    if len(numbers) < len(known):
         return [name if one is None else one for name, one in images]
-    made = count(-1, -1) if known else count(1)
+    made = count(min(0, *numbers) - 1, -1) if numbers else count(1)
     return [next(made) if one is None else one for _, one in images]
 
 
@@ -113,7 +106,7 @@ _SCHEMA = pa.schema(
         "sentence": pa.string(),
         "right": pa.bool_(),
         "method": pa.string(),
-        **{f"evidence_{name}": pa.float64() for name in EVIDENCE},
+        **{f"evidence_{name}": pa.float64() for name in NAMES},
         **{f"measured_{name}": pa.float64() for name in MEASURED},
         "others": pa.map_(pa.string(), pa.float64()),
     }
