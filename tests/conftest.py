@@ -1,5 +1,8 @@
-"""Real detectors and images that do not ship; tests that need them skip where they are absent."""
+"""Real detectors and images that do not ship, where tests skip if absent; a disk that is full."""
 
+import errno
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,19 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def coco_images(shared) -> list[Path]:
     return sorted((shared / "data" / "coco" / "images" / "val2017").iterdir())
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """While its context is open, what is written does not reach the disk."""
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    @contextmanager
+    def filled():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            yield
+
+    return filled

@@ -19,7 +19,7 @@ from xai_detect.detectors.classifier.files import is_classifier, read_weights
 from xai_detect.detectors.classifier.layout import ClassifierLayout
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.checkpoint import quiet
-from xai_detect.errors import InputError, TargetError, WeightsError
+from xai_detect.errors import DiskError, InputError, TargetError, WeightsError
 from xai_detect.explainers.gradients.integrated import InputXGradient
 from xai_detect.explainers.protocol import Needs
 from xai_detect.values.detections import Provenance, Target
@@ -277,6 +277,15 @@ def test_files_that_are_no_classifier_are_named(tmp_path, untrained):
     assert not is_classifier(broken)
     with pytest.raises(InputError, match=r"must end in \.safetensors"):
         xd.save_classifier(untrained, tmp_path / "model.pt")
+
+
+def test_a_full_disk_leaves_the_classifier_that_was_saved_before(tmp_path, untrained, full_disk):
+    path = xd.save_classifier(untrained, tmp_path / "good.safetensors")
+    before = path.read_bytes()
+    with full_disk(), pytest.raises(DiskError, match="the disk is full"):
+        xd.save_classifier(untrained, path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
 
 
 def test_metadata_are_data(tmp_path, untrained):

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
 from xai_detect.data.kitti import KITTI_NAMES, write_kitti
 from xai_detect.data.read import read_dataset
-from xai_detect.errors import InputError
+from xai_detect.errors import DiskError, InputError
 
 
 def row(name, *corners):
@@ -96,3 +98,12 @@ def test_labels_are_kept_as_they_are_written(tmp_path):
     folder = write(tmp_path, row("Van", 1, 2, 10, 20) + row("DontCare", 1, 2, 5, 6))
     found = [item.raw_label for item in read_dataset(folder).scans[0].items]
     assert found == ["Van", "Van", "DontCare"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_written(tmp_path, full_disk):
+    dataset = read_dataset(write(tmp_path / "one", row("Car", 1, 2, 11, 12), count=2))
+    write_kitti(dataset, tmp_path / "two")
+    before = {one: one.read_bytes() for one in (tmp_path / "two").rglob("*") if one.is_file()}
+    with full_disk(), pytest.raises(DiskError, match="the disk is full"):
+        write_kitti(replace(dataset, scans=dataset.scans[:1]), tmp_path / "two")
+    assert before == {one: one.read_bytes() for one in before}

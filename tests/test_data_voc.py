@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
 from xai_detect.data.read import read_dataset
 from xai_detect.data.voc import VOC_NAMES, read_voc, write_voc
-from xai_detect.errors import InputError
+from xai_detect.errors import DiskError, InputError
 
 OBJECT = (
     "<object><name>{name}</name><difficult>{difficult}</difficult><bndbox><xmin>{0}</xmin>"
@@ -126,3 +128,12 @@ def test_labels_are_kept_as_they_are_written(tmp_path):
     (item,) = dataset.scans[0].items
     assert dataset.class_names[item.label] == "utility knife"
     assert (item.raw_label, item.source_id) == (" utility  knife ", None)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_written(tmp_path, full_disk):
+    dataset = read_dataset(write(tmp_path / "one"))
+    write_voc(dataset, tmp_path / "two")
+    before = {one: one.read_bytes() for one in (tmp_path / "two").rglob("*") if one.is_file()}
+    with full_disk(), pytest.raises(DiskError, match="the disk is full"):
+        write_voc(replace(dataset, scans=dataset.scans[:1]), tmp_path / "two")
+    assert before == {one: one.read_bytes() for one in before}

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 from PIL import Image
 
 from xai_detect.data.read import read_dataset
 from xai_detect.data.yolo import read_yolo, write_yolo
-from xai_detect.errors import InputError
+from xai_detect.errors import DiskError, InputError
 
 
 def write(folder, config="val: images/val\nnames: [gun, knife]\n", labels=None):
@@ -163,3 +165,12 @@ def test_written_labels_read_back_equal(tmp_path):
 def test_labels_are_kept_as_they_are_written(tmp_path):
     (item,) = items(write(tmp_path, labels="1.0 0.5 0.5 0.2 0.2\n"))
     assert (item.label, item.raw_label) == (1, "1.0")
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_written(tmp_path, full_disk):
+    dataset = read_dataset(write(tmp_path / "one"))
+    write_yolo(dataset, tmp_path / "two")
+    before = {one: one.read_bytes() for one in (tmp_path / "two").rglob("*") if one.is_file()}
+    with full_disk(), pytest.raises(DiskError, match="the disk is full"):
+        write_yolo(replace(dataset, scans=dataset.scans[:1]), tmp_path / "two")
+    assert before == {one: one.read_bytes() for one in before}

@@ -23,7 +23,7 @@ from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.weights import checkpoint as weights
 from xai_detect.detectors.weights import download, manifest, pickles
-from xai_detect.errors import InputError, WeightsError
+from xai_detect.errors import DiskError, InputError, WeightsError
 
 LAYOUT = {
     "nc": 3,
@@ -544,7 +544,7 @@ def test_a_file_that_lies_about_is_named_where_it_wins_over_the_cache(
     ]
 
 
-def test_a_download_arrives_whole_or_not_at_all(offline, monkeypatch, checkpoint):
+def test_a_download_arrives_whole_or_not_at_all(offline, monkeypatch, checkpoint, full_disk):
     monkeypatch.setattr(download, "_await_answer", lambda _url: None)
 
     class Answer(io.BytesIO):
@@ -557,6 +557,9 @@ def test_a_download_arrives_whole_or_not_at_all(offline, monkeypatch, checkpoint
     assert not list((offline / "torch" / "hub" / "checkpoints").iterdir())
     content = checkpoint.read_bytes()
     monkeypatch.setattr("urllib.request.urlopen", lambda *_a, **_k: io.BytesIO(content))
+    with full_disk(), pytest.raises(DiskError, match="the disk is full"):
+        load_detector("yolov8n")
+    assert not list((offline / "torch" / "hub" / "checkpoints").iterdir())
     assert load_detector("yolov8n").provenance.name == "yolov8n.pt"
 
 

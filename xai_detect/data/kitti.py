@@ -14,6 +14,7 @@ from xai_detect.data import files
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
+from xai_detect.values.files import write_bytes
 from xai_detect.values.truth import Item, Scan
 
 KITTI_NAMES = (
@@ -119,8 +120,7 @@ def write_kitti(dataset: Dataset, folder: Path) -> None:
     except for ``DontCare``; reading restores the neighbours.
     """
     images, notes = folder / "training" / "image_2", folder / "training" / "label_2"
-    for one in (images, notes):
-        one.mkdir(parents=True, exist_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
     for scan in dataset.scans:
         shutil.copyfile(scan.path, images / Path(scan.name).name)
         rows = []
@@ -132,4 +132,4 @@ def write_kitti(dataset: Dataset, folder: Path) -> None:
             rows.append(
                 f"{name.replace(' ', '_')} 0 0 -10 {corners} -1 -1 -1 -1000 -1000 -1000 -10\n"
             )
-        (notes / f"{Path(scan.name).stem}.txt").write_text("".join(rows), encoding="utf-8")
+        write_bytes(notes / f"{Path(scan.name).stem}.txt", "".join(rows).encode())

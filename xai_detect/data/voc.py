@@ -12,6 +12,7 @@ from xai_detect.data import files
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
+from xai_detect.values.files import write_bytes
 from xai_detect.values.truth import Item, Scan
 
 VOC_NAMES = (
@@ -124,8 +125,7 @@ def write_voc(dataset: Dataset, folder: Path, split: str = "val") -> None:
 
     VOC has no crowds: they become difficult objects. Regions for all classes are left out.
     """
-    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "JPEGImages").mkdir(parents=True, exist_ok=True)
     stems = []
     for scan in dataset.scans:
         stem = Path(scan.name).stem
@@ -139,10 +139,9 @@ def write_voc(dataset: Dataset, folder: Path, split: str = "val") -> None:
         for item in scan.items:
             if item.label is not None:
                 _write_object(root, dataset.class_names[item.label], item)
-        ET.ElementTree(root).write(folder / "Annotations" / f"{stem}.xml", encoding="utf-8")
-    (folder / "ImageSets" / "Main" / f"{split}.txt").write_text(
-        "".join(f"{stem}\n" for stem in stems), encoding="utf-8"
-    )
+        write_bytes(folder / "Annotations" / f"{stem}.xml", ET.tostring(root, encoding="utf-8"))
+    listed = "".join(f"{stem}\n" for stem in stems)
+    write_bytes(folder / "ImageSets" / "Main" / f"{split}.txt", listed.encode())
 
 
 def _write_object(root: ET.Element, name: str, item: Item) -> None:

@@ -18,6 +18,7 @@ from xai_detect.data import files
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
+from xai_detect.values.files import write_bytes
 from xai_detect.values.truth import Item, Scan
 
 SPLITS = ("val", "test", "train")
@@ -192,12 +193,10 @@ def write_yolo(dataset: Dataset, folder: Path, split: str = "val") -> None:
             for x1, y1, x2, y2 in [item.box]
             if item.label is not None and not (item.crowd or item.difficult)
         ]
-        labels = _label_file(image)
-        labels.parent.mkdir(parents=True, exist_ok=True)
-        labels.write_text("".join(rows), encoding="utf-8")
+        write_bytes(_label_file(image), "".join(rows).encode())
     config = {
         split: f"images/{split}",
         "names": dict(zip(dataset.class_ids, dataset.class_names, strict=True)),
     }
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-    (folder / "data.yaml").write_text(text, encoding="utf-8")
+    write_bytes(folder / "data.yaml", text.encode())

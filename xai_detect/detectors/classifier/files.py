@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from xai_detect.detectors.classifier.detector import ImageClassifier
@@ -23,6 +23,7 @@ from xai_detect.detectors.weights.pickles import inspect_pickles
 from xai_detect.detectors.weights.seeded import Seeded
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.boxes import Size
+from xai_detect.values.files import write_bytes
 
 FAMILIES = re.compile(
     r"alexnet|vgg|resnet|resnext|wide_resnet|densenet|mobilenet|mnasnet|shufflenet|squeezenet"
@@ -43,8 +44,9 @@ def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
     labels may be true at once.
 
     Raises:
-        InputError: If the path does not end in ``.safetensors`` or cannot be written, or the
-            classifier is a checkpoint of another library already.
+        InputError: If the path does not end in ``.safetensors``, or the classifier is a checkpoint
+            of another library already.
+        DiskError: If it cannot be written.
     """
     path, layout = Path(path), classifier.layout
     if path.suffix != ".safetensors":
@@ -70,11 +72,7 @@ def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
         "shorter": json.dumps(layout.shorter),
         "resampling": layout.resampling,
     }
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(state, path, metadata=words)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} could not be written ({error}); choose another folder") from error
+    write_bytes(path, save(state, metadata=words))
     return path
 
 

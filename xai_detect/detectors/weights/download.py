@@ -1,13 +1,11 @@
 """Fetching a file once, with an error that says what to do where there is no network."""
 
-import os
 import re
-import shutil
 import socket
-import tempfile
 import threading
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,10 +13,13 @@ import torch
 
 from xai_detect.detectors.weights.checkpoint import digest
 from xai_detect.errors import InputError, WeightsError
-from xai_detect.values.files import write_bytes
+from xai_detect.values.files import replacing, write_bytes
 
 PATIENCE = 2.0
 """Seconds to wait for a connection before the network counts as absent."""
+
+PIECE = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def cache() -> Path:
@@ -31,24 +32,25 @@ def fetch(url: str, path: Path) -> Path:
 
     Raises:
         WeightsError: If it cannot be had; the message holds the address and where to put the file.
+        DiskError: If it cannot be written.
     """
+    with replacing(path) as stream:
+        for piece in _pieces(url, path):
+            stream.write(piece)
+    return path
+
+
+def _pieces(url: str, path: Path) -> Iterator[bytes]:
     try:
         _await_answer(url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            with (
-                urllib.request.urlopen(url, timeout=30) as answer,  # noqa: S310
-                part.open("wb") as file,
-            ):
-                shutil.copyfileobj(answer, file)
-            os.replace(part, path)  # noqa: PTH105
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310
+            while piece := answer.read(PIECE):
+                yield piece
     except OSError as error:
         raise WeightsError(
             f"{path.name} is not on this machine and could not be downloaded ({error}); "
             f"download {url} and put it at {path}"
         ) from error
-    return path
 
 
 def _await_answer(url: str) -> None:
