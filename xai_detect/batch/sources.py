@@ -40,7 +40,7 @@ def shown_path(path: str | Path) -> str:
 def _expanded(given: str, *, listed: bool = False) -> Iterator[Path]:
     path = Path(given)
     if path.is_dir():
-        inside = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         if not inside:
             raise InputError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
         yield from inside
@@ -53,7 +53,7 @@ def _expanded(given: str, *, listed: bool = False) -> Iterator[Path]:
     elif path.exists() or not glob.has_magic(given):
         yield path  # a missing file is reported where it is read, and the others are done
     else:
-        matches = sorted(Path(one) for one in glob.glob(given, recursive=True))  # noqa: PTH207
+        matches = sorted(Path(path) for path in glob.glob(given, recursive=True))  # noqa: PTH207
         if not matches:
             raise InputError(f"{given} matches no file")
-        yield from (one for one in matches if one.is_file())
+        yield from (path for path in matches if path.is_file())

@@ -54,7 +54,7 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
             problems.append(f"{error}; the image is left out")
             continue
         _compare(row, size, problems)
-        items = [_item(one, labels, names, size, problems) for one in annotations[image_id]]
+        items = [_item(row, labels, names, size, problems) for row in annotations[image_id]]
         found = tuple(item for item in items if item is not None)
         case = str(row.get("case") or "")
         scans.append(Scan(str(row["file_name"]), image, image_id, size, found, case))
@@ -82,9 +82,9 @@ def _rows(
         raise InputError(f"{path} has no list {key!r}, so it is no COCO annotation file")
     seen = set()
     for number, row in enumerate(rows):
-        if not isinstance(row, dict) or any(one not in row for one in needed):
+        if not isinstance(row, dict) or any(key not in row for key in needed):
             problems.append(f"{path.name}: {key}[{number}] lacks one of {', '.join(needed)}")
-        elif not all(isinstance(row[one], int | str) for one in needed if one.endswith("id")):
+        elif not all(isinstance(row[key], int | str) for key in needed if key.endswith("id")):
             problems.append(f"{path.name}: {key}[{number}] has an id that is no number or text")
         elif row["id"] in seen and key != "annotations":
             problems.append(f"{path.name}: {key} holds the id {row['id']} twice; the first counts")
@@ -180,7 +180,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
                 }
                 for class_id in ids
             ]
-    kept = {one["id"] for one in annotations} - {None}
+    kept = {row["id"] for row in annotations} - {None}
     if len(kept) < len(annotations):
         for number, one in enumerate(annotations, start=1):
             one["id"] = number

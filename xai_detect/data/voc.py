@@ -71,7 +71,7 @@ def _stems(folder: Path, notes: Path, split: str | None) -> list[str]:
     lists = folder / "ImageSets" / "Main"
     known = sorted(path.stem for path in lists.glob("*.txt"))
     if split is None:
-        split = next((one for one in ("val", "test") if one in known), None)
+        split = next((name for name in ("val", "test") if name in known), None)
         if split is None:
             return sorted(path.stem for path in notes.glob("*.xml"))
     if split not in known:

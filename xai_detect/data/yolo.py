@@ -37,9 +37,9 @@ def read_yolo(path: Path, split: str | None = None) -> Dataset:
     config = files.read_yaml(path)
     names = _class_names(config, path)
     labels = {class_id: label for label, class_id in enumerate(names)}
-    chosen = split or next((one for one in SPLITS if config.get(one)), "val")
+    chosen = split or next((name for name in SPLITS if config.get(name)), "val")
     if not config.get(chosen):
-        known = ", ".join(one for one in SPLITS if config.get(one)) or "none"
+        known = ", ".join(name for name in SPLITS if config.get(name)) or "none"
         raise InputError(f"{path} names no split {chosen!r}; it has: {known}")
     problems: list[str] = []
     pose = "kpt_shape" in config

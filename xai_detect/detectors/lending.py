@@ -126,7 +126,7 @@ def _memory() -> Iterator[None]:
 
 def device_of(network: nn.Module) -> torch.device:
     """Where a network's parameters lie; the CPU if it has none."""
-    return next((one.device for one in network.parameters()), torch.device("cpu"))
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 def handed_over(pixels: Tensor, network: nn.Module) -> Tensor:
@@ -135,7 +135,9 @@ def handed_over(pixels: Tensor, network: nn.Module) -> Tensor:
     Raises:
         InputError: If the network is in half precision, which rounds gradients too far.
     """
-    first = next((one for one in network.parameters() if one.is_floating_point()), pixels)
+    first = next(
+        (parameter for parameter in network.parameters() if parameter.is_floating_point()), pixels
+    )
     if torch.finfo(first.dtype).bits < 32:
         raise InputError(
             f"the network is in {str(first.dtype).removeprefix('torch.')}, expected float32: call "

@@ -57,7 +57,7 @@ def category_ids(dataset: Dataset, class_names: Sequence[str]) -> tuple[int | st
         InputError: If detector and data set share no class.
     """
     labels, _ = pair_classes(class_names, dataset.class_names)
-    numbers = [one for one in dataset.class_ids if isinstance(one, int)]
+    numbers = [number for number in dataset.class_ids if isinstance(number, int)]
     beyond = max(numbers, default=0) + 1
     return tuple(
         dataset.class_ids[labels[label]]

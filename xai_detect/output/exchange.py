@@ -36,13 +36,13 @@ def to_supervision(found: Inspection | Detections) -> Any:
         ) from error
     detections = found.detections if isinstance(found, Inspection) else found
     data: dict[str, np.ndarray] = {
-        "class_name": np.array([one.name for one in detections], dtype=str),
+        "class_name": np.array([target.name for target in detections], dtype=str),
     }
     if isinstance(found, Inspection):
-        data["verdict"] = np.array([one.level.value for one in found.verdicts], dtype=str)
-        data["sentence"] = np.array([one.sentence for one in found.verdicts], dtype=str)
-        for name in dict.fromkeys(name for one in found.evidence for name in one):
-            data[name] = np.array([one.get(name, math.nan) for one in found.evidence])
+        data["verdict"] = np.array([verdict.level.value for verdict in found.verdicts], dtype=str)
+        data["sentence"] = np.array([verdict.sentence for verdict in found.verdicts], dtype=str)
+        for name in dict.fromkeys(name for numbers in found.evidence for name in numbers):
+            data[name] = np.array([numbers.get(name, math.nan) for numbers in found.evidence])
     return supervision.Detections(
         xyxy=detections.boxes.numpy().copy(),
         confidence=detections.scores.numpy().copy(),
@@ -194,7 +194,9 @@ def from_coco_results(
         raise InputError("two classes have the same category id, so rows cannot be told apart")
     if isinstance(source, str | Path):
         source = read_json(Path(source))
-    found: dict[int | str, list[tuple[list[float], float, int]]] = {one: [] for one in image_sizes}
+    found: dict[int | str, list[tuple[list[float], float, int]]] = {
+        image_id: [] for image_id in image_sizes
+    }
     if not isinstance(source, Sequence) or isinstance(source, str):
         raise InputError("COCO results are a list of rows; this is something else")
     for number, row in enumerate(source):

@@ -86,7 +86,7 @@ def save(
     known = list(inspections)
     if not known:
         raise InputError("there is nothing to save; pass at least one inspection")
-    counts = Counter(one.source for one in known)
+    counts = Counter(inspection.source for inspection in known)
     twice = next((source for source, count in counts.items() if count > 1), None)
     if twice is not None:
         raise InputError(f"two inspections have the source {twice!r}; give each its own")

@@ -85,7 +85,7 @@ class RunWriter:
         self.folder = folder
         self.header = header
         self._lock = lock
-        self._held = {one.source: _held(one) for one in before.records} if before else {}
+        self._held = {record.source: _held(record) for record in before.records} if before else {}
         self._failed = dict(before.failed) if before else {}
         self._sessions = [*(before.sessions if before else ()), _session(command)]
         self._write_manifest("running", "")
@@ -139,7 +139,7 @@ class RunWriter:
             )
         self._forget(inspection.source)
         size = inspection.detections.image_size
-        heatmaps = [one.heatmap for one in inspection.explanations]
+        heatmaps = [explanation.heatmap for explanation in inspection.explanations]
         write_bytes(self.folder / "maps" / f"{new.name}.npz", encode_maps(heatmaps, size))
         write_bytes(self.folder / "views" / f"{new.name}.clean.png", encode_png(array))
         self._draw(inspection, new.name)
@@ -224,9 +224,9 @@ class RunWriter:
         """What a source's files are called; a moved image may still have the name."""
         if source in self._held:
             return self._held[source].name
-        name, taken = file_name(source), {one.name for one in self._held.values()}
+        name, taken = file_name(source), {held.name for held in self._held.values()}
         names = chain([name], (f"{name}-{number}" for number in count(2)))
-        return next(one for one in names if one not in taken)
+        return next(free for free in names if free not in taken)
 
     def _record_path(self, name: str) -> Path:
         return self.folder / "records" / f"{name}.json"

@@ -54,14 +54,16 @@ def plain(value: Any) -> Any:
         case Mapping():
             return {str(key): plain(one) for key, one in value.items()}
         case tuple() | list():
-            return [plain(one) for one in value]
+            return [plain(item) for item in value]
         case Tensor():
             return plain(value.detach().cpu().numpy())
         case np.ndarray():
             digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
             return f"array {value.shape} {value.dtype} sha256 {digest}"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     return str(value)
 
 

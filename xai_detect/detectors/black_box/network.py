@@ -108,5 +108,5 @@ def refusals() -> tuple[type[Exception], ...]:
     """What onnxruntime raises; its classes share no parent but ``Exception``."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    found = [one for one in vars(state).values() if isinstance(one, type)]
-    return tuple(one for one in found if issubclass(one, Exception))
+    found = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    return tuple(kind for kind in found if issubclass(kind, Exception))

@@ -102,7 +102,7 @@ def family(architecture: str) -> str:
     from torchvision import models
 
     plain = architecture.removeprefix("torchvision/")
-    known = [one for one in models.list_models(module=models) if FAMILIES.match(one)]
+    known = [name for name in models.list_models(module=models) if FAMILIES.match(name)]
     if plain not in known:
         near = difflib.get_close_matches(plain, known, n=3) or ["resnet18", "resnet50"]
         raise WeightsError(

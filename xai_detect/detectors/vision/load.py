@@ -34,7 +34,7 @@ def load_torchvision(
     """
     from torchvision import models
 
-    known = [one for one in models.list_models(module=models.detection) if FAMILIES.match(one)]
+    known = [name for name in models.list_models(module=models.detection) if FAMILIES.match(name)]
     if model not in known:
         near = difflib.get_close_matches(model, known, n=3) or known
         raise WeightsError(

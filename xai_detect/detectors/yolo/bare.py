@@ -41,7 +41,7 @@ def _entering(source: int | list[int], last: Tensor, kept: list[Tensor | None]) 
     """What a layer reads: -1 is the layer before, other numbers are layers by number."""
     if isinstance(source, int):
         return last if source == -1 else kept[source]
-    return [last if one == -1 else kept[one] for one in source]
+    return [last if layer == -1 else kept[layer] for layer in source]
 
 
 def grid(head: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:

@@ -62,7 +62,7 @@ class Cam:
         maps = torch.einsum("kc,chw->khw", weight[labels], features)
         stretched = over_input(maps, detector, frame.input_size)
         passes = {"forward_passes": 1.0, "backward_passes": 0.0}
-        return [Attribution(one, passes) for one in frame.map_to_image(stretched)]
+        return [Attribution(heatmap, passes) for heatmap in frame.map_to_image(stretched)]
 
     def brief(self) -> "Cam":
         """The method itself, which is as cheap as can be."""

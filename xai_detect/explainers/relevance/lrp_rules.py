@@ -98,7 +98,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, relevance: Tensor) -> tuple[Tensor | None, ...]:
         needed = ctx.needs_input_grad[1:]
         with torch.enable_grad():
-            inputs = [one.detach().requires_grad_() for one in ctx.saved_tensors]
+            inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
             answer = ctx.function(*inputs)
         wanted = [one for one, need in zip(inputs, needed, strict=True) if need]
         shares = torch.autograd.grad(answer, wanted, relevance / stabilised(answer.detach()))

@@ -89,8 +89,8 @@ def parts_outside(shares: np.ndarray, evidence: np.ndarray, box: Box) -> list[Pa
     beyond = evidence & ~boxes.mask(boxes.grow(box, *GROWN), size).numpy()
     count, labels = cv2.connectedComponents(beyond.astype(np.uint8))
     held = np.bincount(labels.ravel(), weights=shares.ravel(), minlength=count)
-    heaviest = [one for one in np.argsort(-held) if one != 0 and held[one] >= LEAST_SHARE]
-    return [Part(float(held[one]), _top(labels == one)) for one in heaviest[:MAX_PARTS]]
+    heaviest = [label for label in np.argsort(-held) if label != 0 and held[label] >= LEAST_SHARE]
+    return [Part(float(held[label]), _top(labels == label)) for label in heaviest[:MAX_PARTS]]
 
 
 def _top(region_: np.ndarray) -> tuple[float, float]:

@@ -133,7 +133,7 @@ def scene(inspection: Inspection, row: int) -> Scene:
     shares = contours.positive(inspection.explanations[row].heatmap)
     density = contours.smoothed(shares)
     levels = [contours.threshold(density, share) for share in contours.SHARES]
-    outlines = tuple((one, contours.region(shares, density, one)) for one in levels)
+    outlines = tuple((level, contours.region(shares, density, level)) for level in levels)
     parts = tuple(contours.parts_outside(shares, outlines[-1][1], box))
     return Scene(picture, box, density, outlines, parts)
 

@@ -48,8 +48,8 @@ def save_figure(comparison: Comparison, path: Path) -> None:
 def limit_of(comparison: Comparison) -> float:
     """The one value at which the colours of all maps end; 1 if all maps are empty."""
     maps = [np.abs(drawn(panel)) for row in comparison.rows for panel in row]
-    ends = [float(np.quantile(one, STRONGEST)) for one in maps]
-    return max(ends) or max(float(one.max()) for one in maps) or 1.0
+    ends = [float(np.quantile(heatmap, STRONGEST)) for heatmap in maps]
+    return max(ends) or max(float(heatmap.max()) for heatmap in maps) or 1.0
 
 
 def drawn(panel: Panel) -> np.ndarray:
@@ -87,7 +87,7 @@ def _question(axes: Axes, comparison: Comparison, row: int) -> None:
     _outline(axes, comparison, row, "#e8308a")
     name, score = panel.explanation.target.name, panel.values["score"]
     axes.set_ylabel(f"{name}  {score:.2f}", color=INK, fontsize=10, fontweight="bold")
-    background, foreground = (panel.values[one] for one in REMOVALS)
+    background, foreground = (panel.values[name] for name in REMOVALS)
     said = f"background removed: {background:.2f}\nforeground removed: {foreground:.2f}"
     _frame(axes, "" if np.isnan(background) else said)
 

@@ -96,7 +96,7 @@ def text_width(text: str, size: int, *, bold: bool = False) -> int:
 
 def shortened(text: str, room: int, size: int, *, bold: bool = False) -> str:
     """The text, cut in the middle if it needs more than ``room`` pixels."""
-    text = " ".join("".join(one if one.isprintable() else " " for one in text).split())
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if text_width(text, size, bold=bold) <= room:
         return text
     keep = len(text) - 1
@@ -148,7 +148,7 @@ class Tags:
         offers = [(x, y - high - 3), (x, y + 4), (x - wide, y - high - 3), (x - wide, y + 4)]
         offers += [(x, y + step * (high + 3)) for step in (-3, 2, -4, 3, -5, 4, -6, 5)]
         boxes = [self._placed(left, top, wide, high) for left, top in offers]
-        chosen = next((one for one in boxes if not self._collides(one)), boxes[0])
+        chosen = next((box for box in boxes if not self._collides(box)), boxes[0])
         self._taken.append(chosen)
         left, top, right, bottom = chosen
         cv2.rectangle(self._canvas, (left, top), (right - 1, bottom - 1), BLACK, -1)

@@ -70,7 +70,7 @@ def _digest(setting: Any) -> str:
     if not isinstance(setting, str):
         return ""
     try:
-        found = [one for item in setting.split(",") for one in _digests(Path(item.strip()))]
+        found = [digest for item in setting.split(",") for digest in _digests(Path(item.strip()))]
     except OSError:  # a text that cannot be the name of a file
         return ""
     return hashlib.sha256("".join(found).encode()).hexdigest() if len(found) > 1 else "".join(found)
@@ -81,7 +81,7 @@ def _digests(path: Path) -> Iterator[str]:
         yield file_sha256(path)
     elif path.name and path.is_dir():
         yield from (
-            file_sha256(one) for one in sorted(path.iterdir()) if one.suffix.lower() in SUFFIXES
+            file_sha256(file) for file in sorted(path.iterdir()) if file.suffix.lower() in SUFFIXES
         )
 
 
@@ -162,7 +162,7 @@ def header_from_json(content: Any, path: Path) -> Header:
             options=as_mapping(content["options"]),
             files=_texts(content["files"]),
             version=as_text(content["version"]),
-            category_ids=tuple(as_id(one) for one in as_list(content["category_ids"])),
+            category_ids=tuple(as_id(given) for given in as_list(content["category_ids"])),
         )
 
 

@@ -136,8 +136,8 @@ def load_run(folder: str | Path) -> Run:
         )
     header = header_from_json(content, path)
     with damaged(path):
-        failed = {as_text(one["source"]): as_text(one["reason"]) for one in content["failed"]}
-        sessions = tuple(as_mapping(one) for one in as_list(content["sessions"]))
+        failed = {as_text(row["source"]): as_text(row["reason"]) for row in content["failed"]}
+        sessions = tuple(as_mapping(session) for session in as_list(content["sessions"]))
         status, finished = as_text(content["status"]), as_text(content["finished"])
     records = read_records(folder, header.class_names)
     failed |= _failed_since(folder)
@@ -154,7 +154,7 @@ def _failed_since(folder: Path) -> dict[str, str]:
     with damaged(path):
         lines = path.read_bytes().split(b"\n")[:-1]
         rows = [as_mapping(json.loads(line)) for line in lines]
-        return {as_text(one["source"]): as_text(one["reason"]) for one in rows}
+        return {as_text(row["source"]): as_text(row["reason"]) for row in rows}
 
 
 def read_record(folder: Path, name: str, class_names: tuple[str, ...]) -> Record:

@@ -96,7 +96,7 @@ def read_maps(path: Path, count: int, size: Size) -> Float[Tensor, "n h w"]:
     with damaged(path):
         expected = 2 * count * size[0] * size[1]
         with zipfile.ZipFile(path) as archive:
-            claimed = {one.filename: one.file_size for one in archive.infolist()}
+            claimed = {member.filename: member.file_size for member in archive.infolist()}
         if claimed.keys() != {"maps.npy", "scales.npy"} or (
             max(claimed["maps.npy"] - expected, claimed["scales.npy"] - 4 * count) > 4096
         ):

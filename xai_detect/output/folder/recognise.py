@@ -29,7 +29,7 @@ def recognised(sources: Sequence[Path], held: Mapping[str, str]) -> dict[Path, s
     lost = _lost(held, set(found.values()))
     for path, digest in digests.items():
         if path not in found and lost.get(digest):
-            names = [Path(one).name for one in lost[digest]]
+            names = [Path(source).name for source in lost[digest]]
             place = names.index(path.name) if path.name in names else 0
             found[path] = lost[digest].pop(place)
     return found

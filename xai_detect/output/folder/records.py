@@ -198,10 +198,12 @@ def _outcome(content: Any, count: int) -> Outcome | None:
     if content is None:
         return None
     right = as_list(content["right"])
-    if len(right) != count or not all(one is None or isinstance(one, bool) for one in right):
+    if len(right) != count or not all(
+        answer is None or isinstance(answer, bool) for answer in right
+    ):
         raise ValueError(f"{len(right)} outcomes for {count} detections")
     missed = tuple(
-        (as_text(one["class"]), as_box(one["box"])) for one in as_list(content["missed"])
+        (as_text(row["class"]), as_box(row["box"])) for row in as_list(content["missed"])
     )
     return Outcome(tuple(right), missed)
 

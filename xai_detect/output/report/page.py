@@ -87,7 +87,9 @@ def _summary(run: Run) -> dict[str, Any]:
         "tally": tally(verdicts),
         "detections": len(verdicts),
         "outcomes": outcome_words(run.records),
-        "any_missed": any(one.outcome is not None and one.outcome.missed for one in run.records),
+        "any_missed": any(
+            record.outcome is not None and record.outcome.missed for record in run.records
+        ),
         "classes": _by_class(run),
         "facts": list(run_facts(run)),
         "smoothing": f"{100 * SMOOTHING:.1f} %",
@@ -149,7 +151,9 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
 
 def _missed(run: Run) -> Iterator[dict[str, Any]]:
     """Images with objects that no detection found."""
-    rows = [one for one in run.records if one.outcome is not None and one.outcome.missed]
+    rows = [
+        record for record in run.records if record.outcome is not None and record.outcome.missed
+    ]
     album = Album(MISSED_BYTES, len(rows))
     for record in rows:
         view = f"views/{record.name}.png"

@@ -124,12 +124,12 @@ def worded(value: float, unit: str) -> str:
 
 def outcome_words(records: Iterable[Record]) -> str:
     """How many detections the annotations confirm; empty if no image is annotated."""
-    known = [one.outcome for one in records if one.outcome is not None]
+    known = [record.outcome for record in records if record.outcome is not None]
     if not known:
         return ""
-    right = sum(one.right.count(True) for one in known)
-    wrong = sum(one.right.count(False) for one in known)
-    missed = sum(len(one.missed) for one in known)
+    right = sum(outcome.right.count(True) for outcome in known)
+    wrong = sum(outcome.right.count(False) for outcome in known)
+    missed = sum(len(outcome.missed) for outcome in known)
     return f"{right} right, {wrong} wrong, {missed} missed"
 
 
