@@ -59,7 +59,7 @@ TESTS = {
     "values/frame": ("test_frame.py",),
     "values/images": ("test_images.py",),
     "values/json": ("test_json.py",),
-    "values/smoothing": ("test_maps.py", "test_render.py"),
+    "values/smoothing": ("test_smoothing.py", "test_maps.py"),
     "values/thresholds": ("test_thresholds.py",),
     "values/truth": ("test_truth.py", "test_matching.py"),
 }

@@ -256,3 +256,9 @@ def test_the_threshold_curve_of_nothing():
     no_objects = threshold_curve(torch.tensor([0.5]), torch.tensor([0.0]), 0)
     assert no_objects.recall.isnan().all()
     assert no_objects.best[0] == 0
+
+
+def test_the_area_of_a_mistake_is_its_own_wherever_it_lies():
+    small, far = (0, 0, 10, 10), (90, 90, 98, 98)
+    result = figures((found((far, 0, 0.9), (small, 0, 0.8)), real((small, 0))))
+    assert result["AP_small"] == pytest.approx(0.5), "a small mistake counts among the small"

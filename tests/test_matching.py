@@ -309,3 +309,16 @@ def test_every_object_and_judged_detection_is_in_the_confusion_matrix_once(rows,
     matrix = taken_for(detections, truth)
     assert matrix[:3].sum() == truth.counted.sum()
     assert matrix[:, :3].sum() == (~match(detections, truth).ignored).sum()
+
+
+def test_of_two_difficult_objects_the_nearer_one_is_taken():
+    left, right = (0.0, 0.0, 10.0, 10.0), (2.0, 0.0, 12.0, 10.0)
+    truth = Truth(
+        boxes=torch.tensor([left, right]),
+        labels=torch.zeros(2, dtype=torch.int64),
+        areas=torch.full((2,), 100.0),
+        crowd=torch.zeros(2, dtype=torch.bool),
+        difficult=torch.ones(2, dtype=torch.bool),
+    )
+    detections = found((right, 0, 0.9), ((0.0, 0.0, 7.0, 10.0), 0, 0.8))
+    assert match(detections, truth).ignored.tolist() == [True, True]
