@@ -43,6 +43,20 @@ def test_the_letterbox_equals_the_librarys(size, square, auto):
     torch.testing.assert_close(frame.to_input(image)[0], expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(75, 110), (110, 75), (33, 200), (64, 96)])
+@pytest.mark.parametrize("sides", [(64, 96), (96, 64), (128, 128)])
+def test_the_letterbox_of_a_fixed_input_equals_the_librarys(size, sides):
+    from ultralytics.data.augment import LetterBox
+
+    image = noise(size)
+    array = (image[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    expected = LetterBox(sides, auto=False)(image=array)
+    frame = Frame.letterbox(size, sides, stride=32, fill=114 / 255, rectangle=False)
+    assert frame.input_size == sides
+    own = (frame.to_input(image)[0] * 255).round().byte().permute(1, 2, 0).numpy()
+    assert np.array_equal(own, expected)
+
+
 @settings(max_examples=40, deadline=None)
 @given(size=st.tuples(side, side), square=st.sampled_from([32, 96, 192]))
 def test_boxes_survive_the_round_trip(size, square):

@@ -12,8 +12,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from toy import BIAS, CELL, COLOURS, GAIN, SealedToy, ToyDetector, scene
 
 from xai_detect.commands import app as cli
@@ -36,11 +34,6 @@ from xai_detect.values.images import load_image
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-with quiet():
-    from ultralytics.data.augment import LetterBox
-
-    from xai_detect.detectors.black_box.detector import fitted
 
 NAMES = str(dict(enumerate(COLOURS)))
 QUICK = KernelShap(regions=16, segments="grid", samples=40, masker="grey")
@@ -221,22 +214,9 @@ def test_a_fixed_input_is_filled_up_to_its_sides(tmp_path):
     (target,) = detect(detector, image)
     assert target.box == (8.0, 8.0, 16.0, 16.0)
     assert detector.frame((32, 48)).left == 8
-
-
-@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([32, 64, 160]))
-def test_a_fixed_square_is_the_usual_letterbox(height, width, side):
-    usual = Frame.letterbox((height, width), side, stride=32, fill=114 / 255, rectangle=False)
-    assert fitted((height, width), (side, side)) == usual
-
-
-@pytest.mark.parametrize("image", [(75, 110), (110, 75), (33, 200), (64, 96)])
-@pytest.mark.parametrize("sides", [(64, 96), (96, 64), (128, 128)])
-def test_a_fixed_input_is_filled_as_the_library_does(image, sides):
-    generator = np.random.default_rng(0)
-    pixels = generator.integers(0, 256, (*image, 3), dtype=np.uint8)
-    library = LetterBox(sides, auto=False)(image=pixels)
-    own = fitted(image, sides).to_input(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
-    assert np.array_equal((own[0] * 255).round().byte().permute(1, 2, 0).numpy(), library)
+    upright = detector.frame((99, 48))
+    assert (upright.input_size, upright.content_size) == ((32, 64), (32, 16))
+    assert (upright.top, upright.left, upright.fill) == (0, 24, 114 / 255)
 
 
 def test_boxes_of_one_class_that_overlap_are_suppressed(tmp_path):

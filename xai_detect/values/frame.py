@@ -57,21 +57,28 @@ class Frame:
 
     @classmethod
     def letterbox(
-        cls, image_size: Size, side: int, *, stride: int, fill: float, rectangle: bool = True
+        cls,
+        image_size: Size,
+        sides: int | Size,
+        *,
+        stride: int,
+        fill: float,
+        rectangle: bool = True,
     ) -> "Frame":
-        """Fit the image into a square of ``side`` and pad it, as ultralytics' predictor does.
+        """Fit the image into the input's sides and pad the rest, as ultralytics' predictor does.
 
         Args:
             image_size: ``(height, width)`` of the image.
-            side: Longest side of the input.
+            sides: ``(height, width)`` of the input at most, or one side of a square.
             stride: The input's sides become multiples of it.
             fill: Value of the padding, in [0, 1].
-            rectangle: Pad each side only up to the next multiple of ``stride``; else to ``side``.
+            rectangle: Pad each side only up to the next multiple of ``stride``; else to ``sides``.
         """
         height, width = image_size
-        scale = min(side / height, side / width)
+        most = (sides, sides) if isinstance(sides, int) else sides
+        scale = min(most[0] / height, most[1] / width)
         content = (max(round(height * scale), 1), max(round(width * scale), 1))
-        spare = (side - content[0], side - content[1])
+        spare = (most[0] - content[0], most[1] - content[1])
         if rectangle:
             spare = (spare[0] % stride, spare[1] % stride)
         top, left = round(spare[0] / 2 - 0.1), round(spare[1] / 2 - 0.1)

@@ -50,21 +50,13 @@ class _Input(NamedTuple):
         """Where an image of this size goes."""
         if self.stretched:
             return Frame.stretch(image_size, self.size or (self.side, self.side))
-        if self.size is None:
-            return Frame.letterbox(image_size, self.side, stride=self.stride, fill=GREY)
-        return fitted(image_size, self.size)
-
-
-def fitted(image_size: Size, input_size: Size) -> Frame:
-    """Fit an image into an input of fixed sides and pad the rest, half of it before the image."""
-    scale = min(input_size[0] / image_size[0], input_size[1] / image_size[1])
-    height, width = (max(round(side * scale), 1) for side in image_size)
-    top, left = (
-        round((whole - content) / 2 - 0.1)
-        for whole, content in zip(input_size, (height, width), strict=True)
-    )
-    scales = (height / image_size[0], width / image_size[1])
-    return Frame(image_size, input_size, (height, width), scales, top, left, GREY, True)
+        return Frame.letterbox(
+            image_size,
+            self.size or self.side,
+            stride=self.stride,
+            fill=GREY,
+            rectangle=self.size is None,
+        )
 
 
 class OnnxDetector:
