@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from torch import nn
 
 # A shared machine may pause a test for longer than any sensible deadline.
 settings.register_profile("steady", deadline=None, max_examples=50)
@@ -48,3 +49,16 @@ def full_disk(monkeypatch):
             yield
 
     return filled
+
+
+@pytest.fixture
+def hooked(monkeypatch):
+    """Whether each part was in training when it was hooked: it is not once it has been borrowed."""
+    seen, hook = [], nn.Module.register_forward_hook
+
+    def register(part, *given, **options):
+        seen.append(part.training)
+        return hook(part, *given, **options)
+
+    monkeypatch.setattr(nn.Module, "register_forward_hook", register)
+    return seen

@@ -1,6 +1,7 @@
 """Activation maps: by hand on the toy, by slow loops from the formulas, on real networks."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -276,6 +277,25 @@ def test_hires_cam_sums_to_the_score_of_a_linear_head():
 
 
 # Layers.
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("layer", ["auto", "means"])
+def test_layers_are_opened_once_the_network_is_borrowed(hooked, layer, fails):
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    targets, network = found(detector, image), detector.module.train()
+    network.contrast.eval()  # modes need not agree
+    own = network.act.register_forward_hook(lambda *_: None)
+    hooked.clear()
+    network.fails = fails
+    with pytest.raises(RuntimeError, match="told to fail") if fails else nullcontext():
+        OpenLayers(detector, image, targets, layer)
+    assert hooked
+    assert not any(hooked)
+    assert [part.training for part in network.modules()] == [True, True, True, False]
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert list(network.act._forward_hooks) == [own.id]
+    assert not network.means._forward_hooks
 
 
 def test_the_levels_of_the_head_are_cut_off_from_one_another(staged):

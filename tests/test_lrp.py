@@ -1,6 +1,7 @@
 """Relevance by hand, against a slow dense second implementation, and networks given back."""
 
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from toy import ToyDetector, scene
 import xai_detect as xd
 from xai_detect.detectors.classifier.detector import ImageClassifier
 from xai_detect.detectors.classifier.layout import ClassifierLayout
+from xai_detect.detectors.place import place
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.relevance.lrp import LRP
@@ -228,6 +230,36 @@ def test_a_layer_that_is_used_twice_is_refused():
     with pytest.raises(InputError, match=r"uses one layer repeatedly \(network\.stem\)"):
         explain(LRP(), classifier, image, targets)
     assert not any(part._forward_hooks for part in classifier.module.modules())
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2])
+def test_layers_get_rules_once_the_network_is_borrowed(classifier, hooked, fails_at):
+    """The first pass learns the order of layers, the second has rules and merged norms."""
+    image, passes = picture(), []
+    targets, network = list(detect(classifier, image, 0.0)), classifier.module
+    network.train()
+    network.network.silu.eval()  # modes need not agree
+    modes = [part.training for part in network.modules()]
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+
+    def count(*_):
+        passes.append(1)
+        if len(passes) == fails_at:
+            raise RuntimeError("told to fail")
+
+    own = network.network.act.register_forward_hook(count)
+    hooked.clear()
+    with pytest.raises(RuntimeError, match="told to fail") if fails_at else nullcontext():
+        LRP()(classifier, place(classifier, image), targets)
+    assert len(passes) == (fails_at or 2)
+    assert hooked
+    assert not any(hooked)
+    assert [part.training for part in network.modules()] == modes
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert [key for part in network.modules() for key in part._forward_hooks] == [own.id]
+    assert not any(part._forward_pre_hooks or part._backward_hooks for part in network.modules())
+    after = network.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
 def test_transformers_are_refused():

@@ -598,19 +598,6 @@ def test_the_network_goes_back_as_it_was(fitted, fails, mode):
     assert all(parameter.requires_grad for parameter in detector.module.parameters())
 
 
-@pytest.fixture
-def hooked(monkeypatch):
-    """Whether each part was in training when it was hooked: it is not once it has been borrowed."""
-    seen, hook = [], nn.Module.register_forward_hook
-
-    def register(part, *given, **options):
-        seen.append(part.training)
-        return hook(part, *given, **options)
-
-    monkeypatch.setattr(nn.Module, "register_forward_hook", register)
-    return seen
-
-
 @pytest.mark.parametrize("mode", ["cls", "ins"])
 def test_layers_are_hooked_once_the_network_is_borrowed(fitted, hooked, mode):
     _, _, path = fitted

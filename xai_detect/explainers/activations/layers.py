@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xai_detect.detectors.lending import lent
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import (
     Candidates,
@@ -115,8 +116,11 @@ class OpenLayers:
         self._targets = targets
         placed = place(detector, image)
         self._frame, self._pixels = placed.frame, placed.pixels
-        opening = _opened(detector.module, self._names, cut=self._auto)
-        with opening as (outputs, leaves), torch.enable_grad():
+        with (
+            lent(detector.module),
+            _opened(detector.module, self._names, cut=self._auto) as (outputs, leaves),
+            torch.enable_grad(),
+        ):
             self._found: Candidates = detector.candidate(self._pixels, targets, self._frame)
         idle = [name for name in self._names if name not in outputs]
         if idle:
@@ -264,7 +268,7 @@ def _known(detector: WhiteBoxDetector, names: tuple[str, ...]) -> tuple[str, ...
 def _opened(
     module: nn.Module, names: Sequence[str], *, cut: bool
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-    """Collect outputs of layers and the zeros added to them; hooks are removed on the way out."""
+    """Collect outputs of a borrowed network's layers, and zeros added to them; then unhook."""
     outputs: dict[str, Tensor] = {}
     leaves: dict[str, Tensor] = {}
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xai_detect.detectors.lending import lent
 from xai_detect.errors import InputError, MissingExtraError
 
 COMPOSITES = ("epsilon_plus_flat", "epsilon_gamma_flat")
@@ -25,7 +26,7 @@ def ruled(
     """Lend a network whose backward pass hands relevance down instead of gradients.
 
     Args:
-        module: The network, in evaluation mode.
+        module: The network; it is borrowed before anything is hooked or merged.
         composite: A name in ``COMPOSITES``.
         gamma: Of the gamma rule.
         run: One forward pass, to learn which layer follows which.
@@ -36,9 +37,9 @@ def ruled(
     """
     zennit = _zennit()
     refuse(module)
-    pairs, repeated = _order_of(module, run)
     names = {part: name for name, part in module.named_modules()}
-    with ExitStack() as stack:
+    with lent(module), ExitStack() as stack:
+        pairs, repeated = _order_of(module, run)
         for part in repeated:
             stack.callback(part.register_forward_hook(_guard(names[part])).remove)
         for layer, norm in pairs:
