@@ -4,6 +4,7 @@ import json
 import math
 import re
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -160,6 +161,8 @@ def test_wrong_questions_are_refused():
         ({"input_size": (0, 8)}, "from 1 to 4096 pixels"),
         ({"std": (1.0, 0.0, 1.0)}, "std above 0"),
         ({"domain": "radar"}, "choose from photo, xray"),
+        ({"fill": 114.0}, "fill is 114.0; expected a value of the padding from 0 to 1"),
+        ({"fill": math.nan}, "value of the padding from 0 to 1"),
     ],
 )
 def test_layouts_that_make_no_sense(changes, words):
@@ -352,12 +355,17 @@ def test_a_detector_is_no_classifier(tmp_path):
 
 
 @pytest.mark.parametrize("name", xd.METHODS)
-def test_every_method_explains_a_classifier(name, untrained):
+@pytest.mark.parametrize("preprocessing", ["stretch", "letterbox"])
+def test_every_method_explains_a_classifier(name, preprocessing):
     if name in ELSEWHERE:
         pytest.skip(ELSEWHERE[name])
+    classes = ("safe", "dangerous", "odd")
+    untrained = xd.build_classifier(
+        "squeezenet1_1", classes, input_size=64, preprocessing=preprocessing
+    )
     image = photo()
     own = xd.detect(untrained, image, 0.0).target(0)
-    other = next(one for one in untrained.class_names if one != own.name)
+    other = next(one for one in classes if one != own.name)
     from test_methods import SETTINGS
 
     method = xd.METHODS[name](**{**QUICK.get(name, {}), **SETTINGS.get(name, {})})
@@ -411,7 +419,7 @@ def test_an_image_is_cut_as_torchvision_cuts_it(size, resampling):
     )
     image = photo(size)
     frame = layout.frame(size)
-    left, top, right, bottom = layout.kept(frame.input_size)
+    left, top, right, bottom = layout.seen(frame.input_size)
     shown = frame.to_input(image[None])[0, :, top:bottom, left:right]
     preset = ImageClassification(
         crop_size=64, resize_size=72, mean=(0.0,) * 3, std=(1.0,) * 3,
@@ -511,3 +519,117 @@ def test_the_cut_is_kept_in_the_file(tmp_path):
         )
     with pytest.raises(InputError, match="no preprocessing 'fold'"):
         xd.build_classifier("squeezenet1_1", ("a", "b"), preprocessing="fold")
+
+
+# Letterbox
+
+
+def padded(network, input_size, fill=114 / 255):
+    layout = ClassifierLayout(
+        "by hand", COLOURS, input_size, (0.0,) * 3, (1.0,) * 3, True, "photo", "letterbox",
+        fill=fill,
+    )  # fmt: skip
+    return ImageClassifier(network, layout, Provenance("hand", "toy", "", "photo", ""))
+
+
+@pytest.mark.parametrize("size", [WIDE, TALL, (90, 90), (30, 41), (1, 300)])
+@pytest.mark.parametrize("input_size", [(64, 64), (48, 80)])
+def test_an_image_is_padded_as_ultralytics_pads_it(size, input_size):
+    with quiet():
+        from ultralytics.data.augment import LetterBox
+    network, shown = Means(), []
+    classifier = padded(network, input_size)
+    network.stem.register_forward_hook(lambda _part, inputs, _output: shown.append(inputs[0][0]))
+    image = torch.from_numpy(np.array(as_bytes(photo(size)))).permute(2, 0, 1) / 255
+    xd.detect(classifier, image, 0.0)
+    expected = LetterBox(input_size, auto=False)(image=np.array(as_bytes(image)))
+    assert np.array_equal((shown[-1].permute(1, 2, 0) * 255).round().byte().numpy(), expected)
+
+
+def test_the_gradient_reaches_a_padded_image_in_full():
+    classifier = padded(Means(), (8, 8), fill=0.5)
+    image = flat(51 / 255, 0.0, 0.0, (20, 40))  # half of the input; the rest adds 0.5 * 10 / 2
+    pixels = classifier.frame((20, 40)).to_input(image[None])
+    (target,) = [one for one in xd.detect(classifier, image, 0.0) if one.name == "red"]
+    assert float(classifier.score(pixels, target)) == pytest.approx(1 + 2.5)
+    (one,) = xd.explain(InputXGradient(baseline="black"), classifier, image, [target])
+    assert float(one.heatmap.sum()) == pytest.approx(1.0, rel=1e-4)
+
+
+class Cells(nn.Module):
+    """Logits by hand: the largest mean of a colour in a cell of 8 pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells, self.most = nn.Conv2d(3, 3, 8, stride=8, bias=False), nn.AdaptiveMaxPool2d(1)
+        with torch.no_grad():
+            self.cells.weight.copy_(torch.eye(3)[:, :, None, None].expand(3, 3, 8, 8) / 64)
+
+    def forward(self, pixels):
+        return self.most(self.cells(pixels)).flatten(1)
+
+
+@pytest.mark.parametrize(("size", "cell"), [((32, 64), (8, 40)), ((64, 32), (40, 8))])
+def test_maps_of_layers_lie_where_the_padded_image_lies(size, cell):
+    classifier = padded(Cells(), (64, 64), fill=0.0)
+    top, left = cell
+    image = torch.zeros(3, *size)
+    image[0, top : top + 8, left : left + 8] = 1
+    target = next(one for one in xd.detect(classifier, image, 0.0) if one.name == "red")
+    (one,) = xd.explain("hires_cam", classifier, image, [target])
+    row, column = divmod(int(one.heatmap.argmax()), size[1])
+    assert top <= row < top + 8
+    assert left <= column < left + 8
+
+
+@pytest.mark.parametrize("size", [(20, 200), (200, 20)])
+def test_a_padded_image_is_found_again_whatever_its_shape(size):
+    """What is asked for is the image and not the input, most of which is padding."""
+    classifier = padded(Means(), (32, 32))
+    image = flat(0.9, 0.1, 0.1, size)
+    inspection = xd.inspect(classifier, image, method="input_x_gradient", confidence=0.0)
+    assert inspection.detections.boxes[0].tolist() == [0.0, 0.0, size[1], size[0]]
+    for target, evidence in zip(inspection.targets, inspection.evidence, strict=True):
+        assert evidence["score"] == pytest.approx(target.score)
+    assert classifier.raw(torch.zeros(2, 3, 3, 32)).boxes.tolist() == [[[[0, 0, 32, 3]]]] * 2
+
+
+@pytest.mark.parametrize("size", [(9, 12), (8, 13)])
+def test_pixels_larger_than_what_they_are_padded_to_are_refused(size):
+    classifier = padded(Means(), (8, 12))
+    with pytest.raises(InputError, match=f"the pixels are {size[1]} x {size[0]}, expected 12 x 8 "):
+        classifier.raw(torch.rand(1, 3, *size))
+    assert classifier.covered((8, 12)) == (0, 0, 12, 8)
+    assert classifier.covered((3, 12)) == (0, -2, 12, 6)
+
+
+def test_the_letterbox_is_kept_in_the_file(tmp_path):
+    made = xd.build_classifier(
+        "squeezenet1_1", ("a", "b"), input_size=64, preprocessing="letterbox", fill=1.0
+    )
+    path = xd.save_classifier(made, tmp_path / "padded.safetensors")
+    loaded = xd.load_classifier(path)
+    assert loaded.layout == made.layout
+    assert loaded.layout.fill == 1
+    assert loaded.provenance.input_size == "64 x 64, letterboxed"
+    image = photo(WIDE)
+    expected = xd.detect(made, image, 0.0).scores
+    assert torch.equal(xd.detect(loaded, image, 0.0).scores, expected)
+    assert xd.load_classifier(path, preprocessing="stretch").frame(WIDE).input_size == (64, 64)
+    table = tmp_path / "table.pth"
+    torch.save(made.module.network.state_dict(), table)
+    described = {"architecture": "squeezenet1_1", "classes": ("a", "b"), "input_size": 64}
+    again = xd.load_classifier(table, **described, preprocessing="letterbox", fill=1.0)
+    assert torch.equal(xd.detect(again, image, 0.0).scores, expected)
+    grey = xd.load_classifier(table, **described, preprocessing="letterbox")
+    assert grey.layout.fill == 114 / 255
+    assert not torch.equal(xd.detect(grey, image, 0.0).scores, expected)
+
+
+def test_files_from_before_there_was_a_letterbox_are_read(tmp_path, untrained):
+    path = xd.save_classifier(untrained, tmp_path / "new.safetensors")
+    with safe_open(path, framework="pt") as file:
+        words = {key: value for key, value in file.metadata().items() if key != "fill"}
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    save_file(state, tmp_path / "old.safetensors", metadata=words)
+    assert xd.load_classifier(tmp_path / "old.safetensors").layout == untrained.layout

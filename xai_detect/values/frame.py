@@ -27,6 +27,11 @@ def nearest(values: Shaped[Tensor, "h w"], size: Size) -> Shaped[Tensor, "a b"]:
     return values[rows[:, None], columns]
 
 
+def before(spare: int) -> int:
+    """How much of a side's padding lies before the image, in pixels, as ultralytics divides it."""
+    return round(spare / 2 - 0.1)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """An image scaled, then padded.
@@ -81,7 +86,7 @@ class Frame:
         spare = (most[0] - content[0], most[1] - content[1])
         if rectangle:
             spare = (spare[0] % stride, spare[1] % stride)
-        top, left = round(spare[0] / 2 - 0.1), round(spare[1] / 2 - 0.1)
+        top, left = before(spare[0]), before(spare[1])
         input_size = (content[0] + spare[0], content[1] + spare[1])
         # Each side was rounded to whole pixels, so each has its own scale.
         scales = (content[0] / height, content[1] / width)

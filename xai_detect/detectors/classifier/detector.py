@@ -3,8 +3,9 @@
 How an image becomes an input is part of what is explained (``ClassifierLayout.preprocessing``):
 ``stretch`` lays the whole image over the network's input; ``crop`` brings its shorter side to a
 length and keeps the middle, as libraries do by default, so that what was cut off receives no
-evidence. Colours are normalised
-inside the network, so that pixels stay RGB in [0, 1] everywhere outside.
+evidence; ``letterbox`` fits it into the input in proportion and pads the rest. Cutting, padding
+and normalising are done inside the network, so that outside it pixels are those of the whole image
+and nothing else, RGB in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xai_detect.detectors.asked import check_targets
 from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
@@ -53,7 +55,7 @@ class Normalise(nn.Module):
 
 
 class ClassifierNetwork(Around):
-    """From RGB in [0, 1] to class logits ``(b, c)``, differentiable; cuts what must be cut."""
+    """From RGB in [0, 1] to class logits ``(b, c)``, differentiable; cuts or pads as trained."""
 
     def __init__(self, network: nn.Module, layout: ClassifierLayout) -> None:
         super().__init__()
@@ -65,8 +67,12 @@ class ClassifierNetwork(Around):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The logits; some libraries return probabilities beside them."""
-        left, top, right, bottom = self.layout.kept((pixels.shape[2], pixels.shape[3]))
-        answer: Any = self.network(self.normalise(pixels[:, :, top:bottom, left:right]))
+        height, width = pixels.shape[2:]
+        left, top, right, bottom = self.layout.seen((height, width))
+        # Negative padding cuts.
+        sides = (-left, right - width, -top, bottom - height)
+        shown = functional.pad(pixels, sides, value=self.layout.fill)
+        answer: Any = self.network(self.normalise(shown))
         return answer[-1] if isinstance(answer, tuple) else answer
 
 
@@ -135,12 +141,12 @@ class ImageClassifier:
         return tuple(seen[-1:])
 
     def frame(self, image_size: Size) -> Frame:
-        """The image stretched over the input, or brought to the size it is cut from."""
+        """The image as large as the input shows it, before anything is cut off or padded."""
         return self.layout.frame(image_size)
 
     def covered(self, input_size: Size) -> tuple[int, int, int, int]:
-        """What is not cut off, in input pixels."""
-        return self.layout.kept(input_size)
+        """What the network sees, in input pixels; with padding it reaches beyond the image."""
+        return self.layout.seen(input_size)
 
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
@@ -179,7 +185,7 @@ class ImageClassifier:
         self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
     ) -> Candidates:
         """Log-odds of every class, differentiable in ``pixels``; the box never moves."""
-        del frame  # the whole input is the whole image
+        del frame  # the pixels are those of the whole image
         check_targets(targets, len(self.class_names))
         for target in targets:
             if target.candidate != 0:

@@ -21,6 +21,7 @@ from xai_detect.detectors.classifier.layout import ClassifierLayout, Colour
 from xai_detect.detectors.weights.checkpoint import UNREADABLE, check_finite
 from xai_detect.detectors.weights.pickles import inspect_pickles
 from xai_detect.detectors.weights.seeded import Seeded
+from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError, WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.files import write_bytes
@@ -40,8 +41,8 @@ KIND = "classifier"
 def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
     """Write a classifier as one ``.safetensors`` file that ``load_classifier`` understands.
 
-    The metadata hold architecture, classes, input size, colours, domain and whether several
-    labels may be true at once.
+    The metadata hold architecture, classes, input size, preprocessing, colours, domain and whether
+    several labels may be true at once.
 
     Raises:
         InputError: If the path does not end in ``.safetensors``, or the classifier is a checkpoint
@@ -71,6 +72,7 @@ def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
         "preprocessing": layout.preprocessing,
         "shorter": json.dumps(layout.shorter),
         "resampling": layout.resampling,
+        "fill": json.dumps(layout.fill),
     }
     write_bytes(path, save(state, metadata=words))
     return path
@@ -188,6 +190,7 @@ def described(path: Path, domain: str | None) -> ClassifierLayout:
             preprocessing=words.get("preprocessing", "stretch"),
             shorter=int(json.loads(words.get("shorter", "0"))),
             resampling=words.get("resampling", "bilinear"),
+            fill=float(json.loads(words.get("fill", str(GREY)))),
         )
     except KeyError as error:
         raise WeightsError(f"{path.name} lacks the field {error} in its metadata") from error

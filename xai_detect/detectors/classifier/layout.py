@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
 from xai_detect.values.fills import DOMAINS
-from xai_detect.values.frame import Frame
+from xai_detect.values.frame import Frame, before
 
-PREPROCESSING = ("stretch", "crop")
+PREPROCESSING = ("stretch", "crop", "letterbox")
 RESAMPLING = ("bilinear", "bicubic")
 
 MOST_LENGTH = 64
@@ -33,6 +34,7 @@ class ClassifierLayout:
         shorter: For ``crop``: the image's shorter side before it, in pixels; 0 takes the longest
             side of the input.
         resampling: For ``crop``: ``bilinear`` or ``bicubic``.
+        fill: For ``letterbox``: value of the padding, in [0, 1].
     """
 
     architecture: str
@@ -45,6 +47,7 @@ class ClassifierLayout:
     preprocessing: str = "stretch"
     shorter: int = 0
     resampling: str = "bilinear"
+    fill: float = GREY
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not all(self.classes):
@@ -72,19 +75,28 @@ class ClassifierLayout:
                 f"shorter is {self.shorter}; expected from {max(self.input_size)} pixels, the "
                 "input's longest side, to 4096"
             )
+        if not 0 <= self.fill <= 1:
+            raise InputError(f"fill is {self.fill}; expected a value of the padding from 0 to 1")
         if self.domain not in DOMAINS:
             raise InputError(
                 f"there is no domain {self.domain!r}; choose from {', '.join(DOMAINS)}"
             )
 
     def frame(self, image_size: Size) -> Frame:
-        """Where an image lies in the plane that the network is given.
+        """Where an image lies in the plane that the network is given; it fills the plane.
+
+        What is cut off it, or padded around it, is the network's own affair: see ``seen``.
 
         Raises:
             InputError: If the image is so thin that the plane it is cut from would fill the memory.
         """
         if self.preprocessing == "stretch":
             return Frame.stretch(image_size, self.input_size)
+        if self.preprocessing == "letterbox":
+            padded = Frame.letterbox(
+                image_size, self.input_size, stride=1, fill=self.fill, rectangle=False
+            )
+            return Frame.stretch(image_size, padded.content_size)
         shorter = self.shorter or max(self.input_size)
         frame = Frame.scaled(image_size, shorter, self.resampling)
         if max(frame.input_size) > MOST_LENGTH * shorter:
@@ -96,30 +108,41 @@ class ClassifierLayout:
             )
         return frame
 
-    def kept(self, plane: Size) -> tuple[int, int, int, int]:
-        """The part ``(x1, y1, x2, y2)`` of such a plane that is not cut off.
+    def seen(self, plane: Size) -> tuple[int, int, int, int]:
+        """What the network's input covers of such a plane, ``(x1, y1, x2, y2)`` in its pixels.
+
+        Less than the plane where the middle is cut out, more where padding goes around it.
 
         Raises:
-            InputError: If the plane is smaller than what is cut from it.
+            InputError: If the plane is smaller than what is cut from it, or larger than what it is
+                padded to.
         """
         if self.preprocessing == "stretch":
             return (0, 0, plane[1], plane[0])
         height, width = self.input_size
-        if plane[0] < height or plane[1] < width:
-            raise InputError(
-                f"the pixels are {plane[1]} x {plane[0]}, expected {width} x {height} or more, of "
-                "which the middle is kept; place the image by the classifier's frame"
-            )
-        top, left = (
-            round((whole - side) / 2) for whole, side in zip(plane, (height, width), strict=True)
-        )
+        down, across = plane
+        if self.preprocessing == "letterbox":
+            if down > height or across > width:
+                raise InputError(
+                    f"the pixels are {across} x {down}, expected {width} x {height} at most, to "
+                    "be padded to that; place the image by the classifier's frame"
+                )
+            left, top = -before(width - across), -before(height - down)
+        else:
+            if down < height or across < width:
+                raise InputError(
+                    f"the pixels are {across} x {down}, expected {width} x {height} or more, of "
+                    "which the middle is kept; place the image by the classifier's frame"
+                )
+            left, top = round((across - width) / 2), round((down - height) / 2)
         return (left, top, left + width, top + height)
 
     def words(self) -> str:
         """Input and preprocessing in words."""
         height, width = self.input_size
-        if self.preprocessing == "stretch":
-            return f"{width} x {height}"
-        return (
-            f"{width} x {height}, cut from a shorter side of {self.shorter or max(height, width)}"
-        )
+        words = f"{width} x {height}"
+        if self.preprocessing == "letterbox":
+            return f"{words}, letterboxed"
+        if self.preprocessing == "crop":
+            return f"{words}, cut from a shorter side of {self.shorter or max(height, width)}"
+        return words

@@ -26,6 +26,7 @@ from xai_detect.detectors.device import AUTO, Device, chosen_device
 from xai_detect.detectors.engine import checked_engine
 from xai_detect.detectors.weights import download
 from xai_detect.detectors.weights.checkpoint import digest, load_network, made_ready
+from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import WeightsError
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Provenance
@@ -46,6 +47,7 @@ def build_classifier(
     domain: str = "photo",
     preprocessing: str = "stretch",
     shorter: int = 0,
+    fill: float = GREY,
     device: Device = "cpu",
     seed: int = 0,
 ) -> ImageClassifier:
@@ -59,9 +61,10 @@ def build_classifier(
         std: What the rest is divided by.
         multi_label: Each class on its own (sigmoid), or exactly one (softmax).
         domain: ``photo`` or ``xray``.
-        preprocessing: How it will be deployed: the image stretched over the input, or its middle
-            by ``crop``.
+        preprocessing: How it will be deployed: the image stretched over the input, its middle by
+            ``crop``, or all of it in proportion, padded by ``letterbox``.
         shorter: For ``crop``: the image's shorter side before it; 0 takes the input's longest.
+        fill: For ``letterbox``: value of the padding in [0, 1].
         device: Where to run, as in ``load_classifier``.
         seed: Of the random start.
 
@@ -71,7 +74,7 @@ def build_classifier(
     """
     layout = ClassifierLayout(
         family(architecture), tuple(classes), _sides(input_size), mean, std, multi_label, domain,
-        preprocessing, shorter,
+        preprocessing, shorter, fill=fill,
     )  # fmt: skip
     network = built(layout, seed).to(chosen_device(device))
     provenance = _provenance(f"untrained {layout.architecture}", "", layout)
@@ -91,6 +94,7 @@ def load_classifier(
     domain: str | None = None,
     preprocessing: str | None = None,
     shorter: int = 0,
+    fill: float = GREY,
     device: Device = AUTO,
     engine: str = "eager",
 ) -> ImageClassifier:
@@ -108,10 +112,12 @@ def load_classifier(
         multi_label: For a table of weights: each class on its own.
         domain: ``photo`` or ``xray``; None takes the file's own, else ``photo``.
         preprocessing: ``stretch`` lays the image over the input, ``crop`` keeps its middle, as the
-            libraries do. None takes the file's own: ``crop`` for ultralytics' and torchvision's
-            models, ``stretch`` for a table of weights.
+            libraries do, ``letterbox`` fits all of it in and pads the rest. None takes the file's
+            own: ``crop`` for ultralytics' and torchvision's models, ``stretch`` for a table of
+            weights.
         shorter: For a table of weights and ``crop``: the image's shorter side before it, in
             pixels; 0 takes the input's longest.
+        fill: For a table of weights and ``letterbox``: value of the padding in [0, 1].
         device: Where to run: ``auto`` takes a GPU where there is one; else torch's words, a
             device, or the number of a GPU. The classifier's own ``device`` says what was chosen.
         engine: How to run: ``eager``, ``bf16``, ``compiled`` or ``compiled_bf16``.
@@ -141,7 +147,7 @@ def load_classifier(
     else:
         layout = ClassifierLayout(
             family(architecture), tuple(classes), _sides(input_size), mean, std, multi_label,
-            domain or "photo", preprocessing or "stretch", shorter,
+            domain or "photo", preprocessing or "stretch", shorter, fill=fill,
         )  # fmt: skip
     provenance = _provenance(path.name, digest(path), layout)
     return _ready(filled(layout, path), layout, provenance, preprocessing, where, engine)
