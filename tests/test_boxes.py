@@ -68,6 +68,16 @@ def test_grow_takes_the_larger_of_share_and_least():
     assert boxes.grow((10.0, 10.0, 30.0, 20.0), 0.5, 1.5) == (0.0, 5.0, 40.0, 25.0)
 
 
+def test_the_ring_by_hand():
+    """15 % of 100 pixels across; 8 pixels down, since 15 % of 40 is less."""
+    box = (20.0, 50.0, 120.0, 90.0)
+    assert boxes.near(box) == (5.0, 42.0, 135.0, 98.0)
+    assert boxes.near_in_image(box, (300, 200), (300, 200)) == (5.0, 42.0, 135.0, 98.0)
+    # The network sees half as many columns and a quarter of the rows: 50 x 10 there.
+    seen = boxes.near_in_image(box, (400, 200), (100, 100))
+    assert seen == (20 - 2 * 8, 50 - 4 * 8, 120 + 2 * 8, 90 + 4 * 8)
+
+
 @given(box=corners, height=st.integers(1, 30), width=st.integers(1, 30))
 def test_mask_equals_asking_every_pixel_centre(box, height, width):
     seen = boxes.mask(box, (height, width))

@@ -17,7 +17,7 @@ def test_shares_by_hand():
     heatmap = torch.zeros(40, 40)
     heatmap[10, 10], heatmap[10, 21], heatmap[35, 35], heatmap[0, 0] = 6.0, 3.0, 1.0, -50.0
     box = (5.0, 5.0, 15.0, 15.0)
-    found = shares(heatmap, box, boxes.grow(box, 0.15, 8.0))
+    found = shares(heatmap, box, boxes.near(box))
     assert found["inside"] == pytest.approx(0.6)
     assert found["ring"] == pytest.approx(0.3)
     assert found["outside"] == pytest.approx(0.1)

@@ -1,6 +1,7 @@
 """Pictures say what was measured: outlines by hand, colours untouched, one scale of heat."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import NAMES, inspection, spot, verdict
+from toy import ToyDetector, scene
 
+from xai_detect.inspection.image import inspect
 from xai_detect.output.drawing import contours, panels
 from xai_detect.output.drawing import strokes as drawing
 from xai_detect.output.drawing import views as render
@@ -18,8 +21,11 @@ from xai_detect.output.drawing.states import (
     state_of,
     tally,
 )
+from xai_detect.trust.evidence import weigh
 from xai_detect.trust.verdict import MAP_CHECKS
+from xai_detect.values import boxes
 from xai_detect.values.findings import Level
+from xai_detect.values.frame import Frame
 
 SIZE = (40, 60)
 
@@ -78,11 +84,11 @@ def test_crumbs_are_left_out():
 
 
 def test_parts_outside_by_hand():
-    box = (10.0, 10.0, 20.0, 20.0)  # grown by 8 pixels: 2 to 28
+    near = boxes.near((10.0, 10.0, 20.0, 20.0))  # grown by 8 pixels: 2 to 28
     heatmap = spot(SIZE, 12, 12, side=4) + spot(SIZE, 30, 40, side=2) + spot(SIZE, 5, 50, side=2)
     heatmap[5, 50] = 5.0
     shares = contours.positive(heatmap)
-    first, second = contours.parts_outside(shares, shares > 0, box)
+    first, second = contours.parts_outside(shares, shares > 0, near)
     assert first.share == pytest.approx(8 / 28)
     assert first.top == (51.0, 5.5)
     assert second.share == pytest.approx(4 / 28)
@@ -91,7 +97,38 @@ def test_parts_outside_by_hand():
 
 def test_evidence_in_the_ring_is_not_outside():
     shares = contours.positive(spot(SIZE, 22, 22))
-    assert contours.parts_outside(shares, shares > 0, (10.0, 10.0, 20.0, 20.0)) == []
+    near = boxes.near((10.0, 10.0, 20.0, 20.0))
+    assert contours.parts_outside(shares, shares > 0, near) == []
+
+
+@pytest.mark.parametrize("size", [(1500, 2000), (300, 400), (48, 64)])
+def test_what_is_drawn_outside_is_what_is_measured_outside(size):
+    """A photograph of 3 megapixels, a small copy, and what the network sees of both."""
+    detector = ToyDetector(letterbox=64)
+    image = Frame.stretch((48, 64), size).to_input(scene(("red", 2, 3), size=(48, 64))[None])[0]
+    found = inspect(detector, image, method="input_x_gradient")
+    assert found.explanations[0].content_size == (48, 64)
+    heatmap = torch.ones(size)
+    heatmap[0, 0] = 2.0  # a map without any difference is no evidence
+    explanation = replace(found.explanations[0], heatmap=heatmap)
+    measured = weigh(detector, image, found.targets[0], explanation)["outside"]
+    near = panels.scene(found, 0).near
+    assert boxes.mask(near, size).float().mean() == pytest.approx(24 * 24 / (48 * 64), rel=0.01)
+    shares = contours.positive(heatmap)
+    (part,) = contours.parts_outside(shares, shares > 0, near)
+    assert part.share == pytest.approx(measured, abs=2e-3)
+
+
+def test_lines_turn_fuchsia_where_the_measured_ring_ends():
+    """The image is four times what the network sees: its ring of 8 pixels is 32 wide here."""
+    fuchsia, size = np.array([255, 0, 255]), (160, 240)
+    grey = torch.full((3, *size), 0.4)
+    one = inspection(rows=1, size=size, heatmaps=[spot(size, 15, 34, side=4)], image=grey)
+    (explanation,) = one.explanations
+    for content, expected in ((None, True), (size, True), ((40, 60), False)):
+        seen = replace(one, explanations=(replace(explanation, content_size=content),))
+        canvas = panels.outlined(panels.scene(seen, 0), panels.whole(size), tags=False)
+        assert (canvas == fuchsia).all(axis=2).any() == expected
 
 
 # Heat

@@ -75,6 +75,24 @@ def test_what_is_saved_comes_back(tmp_path):
     assert read.sessions[0]["versions"]["torch"] == torch.__version__
 
 
+def test_the_size_at_which_an_image_was_seen_comes_back_where_it_is_known(tmp_path):
+    one = inspection(rows=2)
+    first, second = one.explanations
+    save([replace(one, explanations=(replace(first, content_size=(20, 30)), second))], tmp_path)
+    assert [each.content_size for each in load_run(tmp_path).inspections[0].explanations] == [
+        (20, 30),
+        None,
+    ]
+    (path,) = (tmp_path / "records").iterdir()
+    rows = json.loads(path.read_text())["detections"]
+    older = [{key: row[key] for key in row if key != "content_size"} for row in rows]
+    changed(path, detections=older)
+    assert [each.content_size for each in load_run(tmp_path).inspections[0].explanations] == [
+        None,
+        None,
+    ]
+
+
 def test_asking_about_another_class_survives_the_round_trip(tmp_path):
     save([inspection(asked=NAMES[1])], tmp_path / "run")
     first = load_run(tmp_path / "run").inspections[0].targets[0]
@@ -785,6 +803,8 @@ def test_a_damaged_record_is_one_sentence(folder, change):
         ("box", [3, 3, 1, 1]),
         ("verdict", {"level": "SURE", "reasons": [], "unmeasured": []}),
         ("evidence", {"inside": True}),
+        ("content_size", [0, 60]),
+        ("content_size", 40),
         ("target", {"label": -1}),
     ],
 )

@@ -14,9 +14,9 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Attribution, Method, Needs, settings_of
 from xai_detect.scores.scalars import check_differentiable, check_survival
-from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation
+from xai_detect.values.frame import Frame
 
 
 def explain(
@@ -58,7 +58,7 @@ def explain(
             "expected one each"
         )
     return [
-        _checked(method, placed.frame.image_size, target, attribution, seconds)
+        _checked(method, placed.frame, target, attribution, seconds)
         for target, attribution in zip(targets, attributions, strict=True)
     ]
 
@@ -83,9 +83,10 @@ def require(method: Method[Any], detector: Detector) -> None:
 
 
 def _checked(
-    method: Method[Any], size: Size, target: Target, attribution: Attribution, seconds: float
+    method: Method[Any], frame: Frame, target: Target, attribution: Attribution, seconds: float
 ) -> Explanation:
     heatmap, measured = attribution
+    size = frame.image_size
     if tuple(heatmap.shape) != size:
         raise ExplainError(
             f"{method.name} returned a {tuple(heatmap.shape)} map for a {size} image"
@@ -101,4 +102,5 @@ def _checked(
         method=method.name,
         settings=settings_of(method),
         measured={**measured, "seconds": seconds},
+        content_size=frame.content_size,
     )

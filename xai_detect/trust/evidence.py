@@ -52,7 +52,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.methods import METHODS, build_method
 from xai_detect.explainers.protocol import Method
 from xai_detect.trust.maps import shares
-from xai_detect.trust.removals import RATIOS, RIVALS, near_box, removals
+from xai_detect.trust.removals import RATIOS, RIVALS, removals
 from xai_detect.trust.repeatability import repeat_explanations, similarity
 from xai_detect.values import boxes
 from xai_detect.values.detections import Target
@@ -115,7 +115,7 @@ def weigh(
         )
     box = placed.frame.box_to_content(target.box)
     values = {
-        **shares(heatmap, box, near_box(box)),
+        **shares(heatmap, box, boxes.near(box)),
         **removals(detector, placed, target, heatmap, unchanged),
         "repeatability": math.nan if repeat is None else similarity(heatmap, repeat.heatmap),
         "input_level": math.nan if method is None else float(method.input_level),

@@ -16,12 +16,8 @@ from xai_detect.scores.scalars import class_kept, class_survival
 from xai_detect.scores.survival import FAINT, fitting_batch
 from xai_detect.trust.maps import smooth, smoothing_width
 from xai_detect.values import boxes, fills
-from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame, Placed
-
-RING_SHARE, RING_LEAST = 0.15, 8.0
-"""Width of the ring, share of the side and input pixels: edges just outside are legitimate."""
 
 FAINTEST = 1e-4
 """Confidences below this are all the same: nothing."""
@@ -46,11 +42,6 @@ RIM = 2.5
 """Width of the rim around that region, in standard deviations of the smoothing."""
 
 
-def near_box(box: Box) -> Box:
-    """The box grown by the ring."""
-    return boxes.grow(box, RING_SHARE, RING_LEAST)
-
-
 def removals(
     detector: Detector,
     placed: Placed,
@@ -69,7 +60,7 @@ def removals(
     """
     content, own = placed.content, placed.frame.box_to_content(target.box)
     size = placed.frame.content_size
-    box, near = boxes.mask(own, size), boxes.mask(near_box(own), size)
+    box, near = boxes.mask(own, size), boxes.mask(boxes.near(own), size)
     first, second = EMPTY[detector.provenance.domain]
     beyond = outside_region(heatmap, near)
     placebo = None if beyond is None else elsewhere(beyond, near)

@@ -11,6 +11,10 @@ from torch import Tensor
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 
+RING_SHARE, RING_LEAST = 0.15, 8.0
+"""Width of the ring around a box, share of the side and content pixels: edges just outside are
+legitimate evidence."""
+
 
 def area(boxes: Float[Tensor, "*n 4"]) -> Float[Tensor, "*n"]:
     """Area of each box in square pixels; a box turned inside out has area 0."""
@@ -35,6 +39,18 @@ def grow(box: Box, share: float, least: float) -> Box:
     across = max(share * (box[2] - box[0]), least)
     down = max(share * (box[3] - box[1]), least)
     return (box[0] - across, box[1] - down, box[2] + across, box[3] + down)
+
+
+def near(box: Box) -> Box:
+    """A box grown by its ring, both in content pixels; beyond it evidence counts as outside."""
+    return grow(box, RING_SHARE, RING_LEAST)
+
+
+def near_in_image(box: Box, image_size: Size, content_size: Size) -> Box:
+    """``near`` of a box in image pixels, in image pixels, where a network saw another size."""
+    down, across = (new / old for new, old in zip(content_size, image_size, strict=True))
+    x1, y1, x2, y2 = near((box[0] * across, box[1] * down, box[2] * across, box[3] * down))
+    return (x1 / across, y1 / down, x2 / across, y2 / down)
 
 
 def mask(box: Box, size: Size) -> Bool[Tensor, "h w"]:

@@ -12,6 +12,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Provenance, Target
 from xai_detect.values.truth import Outcome
 
@@ -28,6 +29,8 @@ class Explanation:
         settings: The method's hyper-parameters; ``METHODS[method](**settings)`` runs it again.
         measured: Numbers the method found on the way, such as ``completeness_error``,
             ``forward_passes``, ``backward_passes`` and ``seconds``; NaN where not defined.
+        content_size: ``(height, width)`` at which the network saw the image, in pixels; None where
+            that is not known.
     """
 
     heatmap: Float[Tensor, "h w"]
@@ -35,6 +38,7 @@ class Explanation:
     method: str
     settings: Mapping[str, Any]
     measured: Mapping[str, float]
+    content_size: Size | None = None
 
 
 class Level(StrEnum):

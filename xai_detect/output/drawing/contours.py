@@ -24,16 +24,13 @@ SHARES = (0.5, 0.8)
 LEAST_SHARE = 0.01
 """Regions that hold a smaller share of the positive evidence are not outlined."""
 
-GROWN = (0.15, 8.0)
-"""A box is grown by this share, at least this many pixels, before evidence counts as outside."""
-
 MAX_PARTS = 5
 """Most regions outside the box that get a number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A region of evidence outside the grown box.
+    """A region of evidence beyond a box and its ring.
 
     Attributes:
         share: Share of all positive evidence, in [0, 1].
@@ -77,16 +74,16 @@ def region(shares: np.ndarray, density: np.ndarray, level: float) -> np.ndarray:
     return (held >= LEAST_SHARE)[labels]
 
 
-def parts_outside(shares: np.ndarray, evidence: np.ndarray, box: Box) -> list[Part]:
-    """The regions of ``evidence`` beyond the grown box, weightiest first.
+def parts_outside(shares: np.ndarray, evidence: np.ndarray, near: Box) -> list[Part]:
+    """The regions of ``evidence`` beyond a box and its ring, weightiest first.
 
     Args:
         shares: Positive evidence per pixel, summing to 1.
         evidence: The region that holds most of it.
-        box: The detection, in image pixels.
+        near: The detection grown by its ring, in image pixels.
     """
     size = (shares.shape[0], shares.shape[1])
-    beyond = evidence & ~boxes.mask(boxes.grow(box, *GROWN), size).numpy()
+    beyond = evidence & ~boxes.mask(near, size).numpy()
     count, labels = cv2.connectedComponents(beyond.astype(np.uint8))
     held = np.bincount(labels.ravel(), weights=shares.ravel(), minlength=count)
     heaviest = [label for label in np.argsort(-held) if label != 0 and held[label] >= LEAST_SHARE]

@@ -36,7 +36,7 @@ LINES: Mapping[bool, tuple[Colour, tuple[int, int]]] = {
     False: (WHITE, (3, 1)),
     True: (FUCHSIA, (3, 2)),
 }
-"""Colour, and widths around 50 % and 80 % of the evidence, within the grown box and outside it."""
+"""Colour, and widths around 50 % and 80 % of the evidence, near the box and beyond its ring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ class Scene:
     Attributes:
         pixels: The image, ``(h, w, 3)`` uint8.
         box: The detection.
+        near: The detection and the ring in which evidence counts as near.
         density: Smoothed shares of the positive evidence; None if the map must not be shown.
         outlines: Threshold and region of each share in ``contours.SHARES``.
-        parts: What lies outside the grown box, weightiest first.
+        parts: What lies beyond ``near``, weightiest first.
     """
 
     pixels: np.ndarray
     box: Box
+    near: Box
     density: np.ndarray | None
     outlines: tuple[tuple[float, np.ndarray], ...] = ()
     parts: tuple[contours.Part, ...] = ()
@@ -128,14 +130,16 @@ def as_bytes(image: Float[Tensor, "3 h w"]) -> np.ndarray:
 def scene(inspection: Inspection, row: int) -> Scene:
     """Everything that will be drawn for one detection."""
     picture, box = as_bytes(inspection.image), inspection.targets[row].box
+    size, explanation = inspection.detections.image_size, inspection.explanations[row]
+    near = boxes.near_in_image(box, size, explanation.content_size or size)
     if map_refusal(inspection.verdicts[row]) is not None:
-        return Scene(picture, box, None)
-    shares = contours.positive(inspection.explanations[row].heatmap)
+        return Scene(picture, box, near, None)
+    shares = contours.positive(explanation.heatmap)
     density = contours.smoothed(shares)
     levels = [contours.threshold(density, share) for share in contours.SHARES]
     outlines = tuple((level, contours.region(shares, density, level)) for level in levels)
-    parts = tuple(contours.parts_outside(shares, outlines[-1][1], box))
-    return Scene(picture, box, density, outlines, parts)
+    parts = tuple(contours.parts_outside(shares, outlines[-1][1], near))
+    return Scene(picture, box, near, density, outlines, parts)
 
 
 def outlined(what: Scene, window: Window, *, tags: bool = True) -> np.ndarray:
@@ -144,11 +148,11 @@ def outlined(what: Scene, window: Window, *, tags: bool = True) -> np.ndarray:
     brackets(canvas, window.box(what.box))
     if what.density is None:
         return canvas
-    grown = window.box(boxes.grow(what.box, *contours.GROWN))
+    near = window.box(what.near)
     for place in (1, 0):  # the region that holds more first, so that it lies underneath
         level, region = what.outlines[place]
         kept = np.where((what.density < level) | region, what.density, 0)
-        for line, outside in _lines(window.cut(kept, smooth=True) >= level, grown):
+        for line, outside in _lines(window.cut(kept, smooth=True) >= level, near):
             core, width = LINES[outside][0], LINES[outside][1][place]
             stroke(canvas, line, core=core, width=width, dashed=outside)
     if tags:
@@ -159,8 +163,8 @@ def outlined(what: Scene, window: Window, *, tags: bool = True) -> np.ndarray:
     return canvas
 
 
-def _lines(region: np.ndarray, grown: Box) -> list[tuple[np.ndarray, bool]]:
-    """The region's outline, cut where it crosses the grown box; whether each piece is outside.
+def _lines(region: np.ndarray, near: Box) -> list[tuple[np.ndarray, bool]]:
+    """The region's outline, cut where it crosses ``near``; whether each piece is outside.
 
     The panel's own edge is left out: where a region runs on beyond it, there is no border.
     """
@@ -170,7 +174,7 @@ def _lines(region: np.ndarray, grown: Box) -> list[tuple[np.ndarray, bool]]:
     for contour in found:
         points = _rounded(contour[:, 0, :] + 0.5)
         x, y = points.T
-        outside = (x < grown[0]) | (y < grown[1]) | (x > grown[2]) | (y > grown[3])
+        outside = (x < near[0]) | (y < near[1]) | (x > near[2]) | (y > near[3])
         edge = (x < 1.5) | (y < 1.5) | (x > width - 1.5) | (y > height - 1.5)
         kind = np.where(edge, 2, outside)
         turns = np.flatnonzero(kind != np.roll(kind, 1))

@@ -98,9 +98,15 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
     image = image_from(array)
     heatmaps = read_maps(inside(folder, f"maps/{record.name}.npz"), len(record.detections), size)
     explanations = tuple(
-        Explanation(heatmap, target, method, settings, measured)
-        for heatmap, target, method, settings, measured in zip(
-            heatmaps, record.targets, record.methods, record.settings, record.measured, strict=True
+        Explanation(heatmap, target, method, settings, measured, content_size)
+        for heatmap, target, method, settings, measured, content_size in zip(
+            heatmaps,
+            record.targets,
+            record.methods,
+            record.settings,
+            record.measured,
+            record.content_sizes,
+            strict=True,
         )
     )
     return Inspection(

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Detections, Target
 from xai_detect.values.findings import Evidence, Inspection, Level, Reason, Verdict
 from xai_detect.values.images import MAX_PIXELS
@@ -44,6 +45,8 @@ class Record:
         methods: Per detection, the method that explained it.
         settings: Per detection, the method's hyper-parameters.
         measured: Per detection, what the method measured on the way.
+        content_sizes: Per detection, ``(height, width)`` at which the network saw the image when it
+            was explained; None where that is not known.
         evidence: The numbers per target.
         verdicts: The judgement per target.
         outcome: Comparison with annotations; None if there are none.
@@ -59,6 +62,7 @@ class Record:
     methods: tuple[str, ...]
     settings: tuple[Mapping[str, Any], ...]
     measured: tuple[Mapping[str, float], ...]
+    content_sizes: tuple[Size | None, ...]
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
     outcome: Outcome | None
@@ -126,6 +130,7 @@ def record_to_json(
                 "method": explanation.method,
                 "settings": plain(explanation.settings),
                 "measured": numbers_to_json(explanation.measured),
+                "content_size": _size_to_json(explanation.content_size),
                 "evidence": numbers_to_json(evidence),
                 "words": plain(evidence.words),
                 "verdict": verdict_to_json(verdict),
@@ -186,12 +191,26 @@ def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> 
             methods=tuple(as_text(row["method"]) for row in rows),
             settings=tuple(as_mapping(row["settings"]) for row in rows),
             measured=tuple(as_numbers(row["measured"]) for row in rows),
+            content_sizes=tuple(_content_size(row.get("content_size")) for row in rows),
             evidence=tuple(_evidence(row) for row in rows),
             verdicts=tuple(_verdict(row["verdict"]) for row in rows),
             outcome=_outcome(content["outcome"], len(rows)),
             image_id=None if content["image_id"] is None else as_id(content["image_id"]),
             file_sha256=as_text(content["file_sha256"]),
         )
+
+
+def _size_to_json(size: Size | None) -> list[int] | None:
+    return None if size is None else list(size)
+
+
+def _content_size(content: Any) -> Size | None:
+    if content is None:  # not known, or a record from before it was kept
+        return None
+    height, width = (int(side) for side in content)
+    if height < 1 or width < 1:
+        raise ValueError(f"a network that saw {height} x {width} pixels")
+    return height, width
 
 
 def _outcome(content: Any, count: int) -> Outcome | None:
