@@ -2,20 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import torch
 
-from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.explainers.search.region_scores import TIE, Scores, best_first
-from xai_detect.explainers.search.vps import check_mode, check_regions, search_regions
-from xai_detect.values import fills
-from xai_detect.values.detections import Target
-from xai_detect.values.frame import Placed
+from xai_detect.explainers.search.vps import SuperpixelSearch
 
 
 class Constants(NamedTuple):
@@ -164,62 +159,38 @@ def _descending(gains: Mapping[int, float]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseWin:
+class PhaseWin(SuperpixelSearch):
     """Visual Precision Search in phases: candidates are rescored a window at a time.
 
     Gu et al., "PhaseWin Search Framework Enable Efficient Object-Level Interpretation", CVPR 2026.
     Its guarantees assume that every region adds something, which detectors do not keep.
 
     Attributes:
-        regions: Superpixels to cut the image into, about.
+        regions: See ``SuperpixelSearch``, as for all the others.
         constants: Which of the release's two sets of constants; a name in ``CONSTANTS``.
-        mode: What is made large; see ``search.objective``.
-        fill: What hidden regions become, as for ``vps``.
-        scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
-        batch: Images per forward pass, None for what suits the device; never changes a result.
         seed: Of the deferrals, and which region wins a tie.
     """
 
     name: ClassVar[str] = "phasewin"
-    input_level: ClassVar[bool] = True
-    takes_placed: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs.SCORES
     citation: ClassVar[str] = (
         "Gu et al., PhaseWin Search Framework Enable Efficient Object-Level Interpretation, "
         "CVPR 2026"
     )
-    regions: int = 50
     constants: str = "wrapper"
-    mode: str = "insertion"
-    fill: str = "auto"
-    scalar: str = "auto"
-    batch: int | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        check_regions(self.regions)
-        check_mode(self.mode)
-        fills.check(self.fill)
+        SuperpixelSearch.__post_init__(self)
         if self.constants not in CONSTANTS:
             raise InputError(
                 f"constants is {self.constants!r}; expected one of {', '.join(CONSTANTS)}"
             )
 
-    def __call__(
-        self, detector: Detector, placed: Placed, targets: Sequence[Target]
-    ) -> list[Attribution]:
-        """Return each region's value in the scalar's unit, at least 0."""
-        return search_regions(detector, placed, targets, self, self._rank)
-
-    def brief(self) -> "PhaseWin":
-        """A coarser search: no more than 16 regions."""
-        return replace(self, regions=min(self.regions, 16))
+    def rank(self, worth: Scores, count: int) -> list[int]:
+        """By phases."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return Search(worth, count, CONSTANTS[self.constants], generator).run()
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """About four scorings of every region, the first shared, as measured on simulated scans."""
         sides = 1 if self.mode == "deletion" else 2
         return float(sides * self.regions * (1 + 3 * targets)), 0.0
-
-    def _rank(self, worth: Scores, count: int) -> list[int]:
-        generator = torch.Generator().manual_seed(self.seed)
-        return Search(worth, count, CONSTANTS[self.constants], generator).run()

@@ -4,9 +4,9 @@ The search optimises what insertion and deletion curves measure, with its own fi
 with another one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -24,38 +24,6 @@ from xai_detect.values.frame import Placed
 
 MODES = ("insertion", "deletion")
 
-Ranking = Callable[[Scores, int], list[int]]
-"""Orders so many regions by an objective over sets of them, the most important first."""
-
-
-@runtime_checkable
-class Settings(Protocol):
-    """What searches over superpixels have in common; ``VisualPrecisionSearch`` says what it is."""
-
-    @property
-    def regions(self) -> int:
-        """Superpixels, about."""
-
-    @property
-    def mode(self) -> str:
-        """What is made large."""
-
-    @property
-    def fill(self) -> str:
-        """What hidden regions become."""
-
-    @property
-    def scalar(self) -> str:
-        """What is explained."""
-
-    @property
-    def batch(self) -> int | None:
-        """Images per forward pass; None for what suits the device."""
-
-    @property
-    def seed(self) -> int:
-        """Of everything random."""
-
 
 def check_mode(mode: str) -> None:
     """Refuse a mode that is neither ``insertion`` nor ``deletion``.
@@ -65,16 +33,6 @@ def check_mode(mode: str) -> None:
     """
     if mode not in MODES:
         raise InputError(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
-
-
-def check_regions(regions: int) -> None:
-    """Refuse a number of regions that leaves nothing to rank.
-
-    Raises:
-        InputError: If it is below 2.
-    """
-    if regions < 2:
-        raise InputError(f"regions is {regions}; expected at least 2, so that there is a choice")
 
 
 def objective(scores: Scores, everything: int, mode: str) -> Scores:
@@ -124,67 +82,25 @@ def region_values(worth: Scores, order: Sequence[int], mode: str) -> Float[Tenso
     return values
 
 
-def search_regions(
-    detector: Detector,
-    placed: Placed,
-    targets: Sequence[Target],
-    settings: Settings,
-    rank: Ranking,
-) -> list[Attribution]:
-    """Rank superpixels for every target; sets that two targets ask about are shown once.
-
-    Args:
-        detector: Any detector.
-        placed: The image.
-        targets: The questions.
-        settings: What the method was set up with.
-        rank: The search.
-    """
-    survival = Survival(detector, placed, targets, settings.scalar, settings.batch)
-    labels = shuffled(cut(placed.content, settings.regions, "slico"), settings.seed)
-    fill = fills.resolved(settings.fill, detector.provenance.domain)
-    known = RegionScores(survival, labels, fills.Hiding(placed.content, fill))
-    maps, measured = [], []
-    for row in range(len(targets)):
-        scores = known.of(row)
-        worth = objective(scores, known.everything, settings.mode)
-        values = region_values(worth, rank(worth, known.count), settings.mode)
-        maps.append(painted(values.float(), labels, survival.frame))
-        whole, empty = scores([known.everything, 0]).tolist()
-        measured.append({"score": whole, "baseline_score": empty, "regions": float(known.count)})
-    return [
-        Attribution(heatmap, {**numbers, **survival.passes()})
-        for heatmap, numbers in zip(maps, measured, strict=True)
-    ]
-
-
 @dataclass(frozen=True, slots=True)
-class VisualPrecisionSearch:
-    """Superpixels in the order in which showing them helps, and hiding them hurts, the most.
-
-    Chen et al., "Interpreting Object-level Foundation Models via Visual Precision Search",
-    CVPR 2025. Costs about ``regions * (regions + 1)`` forward passes per target (half in mode
-    ``deletion``). Where regions have no effect on
-    the score, all values are 0.
+class SuperpixelSearch:
+    """What searches over superpixels share; each says how it ranks them.
 
     Attributes:
-        regions: Superpixels to cut the image into, about; the paper takes 100.
+        regions: Superpixels to cut the image into, about.
         mode: What is made large; see ``objective``.
         fill: What hidden regions become; a name in ``FILLS``, or ``auto``: air in X-ray images,
-            blur in photographs. The release takes the mean or black.
+            blur in photographs. Visual Precision Search's release takes the mean or black.
         scalar: What is explained: a name in ``SURVIVAL``, or ``auto``.
         batch: Images per forward pass, None for what suits the device; never changes a result.
-        seed: Which region wins a tie.
+        seed: Of everything random, and which region wins a tie.
     """
 
-    name: ClassVar[str] = "vps"
+    name: ClassVar[str]
     input_level: ClassVar[bool] = True
     takes_placed: ClassVar[bool] = True
     needs: ClassVar[Needs] = Needs.SCORES
-    citation: ClassVar[str] = (
-        "Chen et al., Interpreting Object-level Foundation Models via Visual Precision Search, "
-        "CVPR 2025"
-    )
+    citation: ClassVar[str]
     regions: int = 50
     mode: str = "insertion"
     fill: str = "auto"
@@ -193,19 +109,74 @@ class VisualPrecisionSearch:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_regions(self.regions)
+        if self.regions < 2:
+            raise InputError(
+                f"regions is {self.regions}; expected at least 2, so that there is a choice"
+            )
         check_mode(self.mode)
         fills.check(self.fill)
 
     def __call__(
         self, detector: Detector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
-        """Return each region's value in the scalar's unit, at least 0."""
-        return search_regions(detector, placed, targets, self, greedy)
+        """Return each region's value in the scalar's unit, at least 0.
 
-    def brief(self) -> "VisualPrecisionSearch":
+        Sets of regions that two targets ask about are shown once.
+        """
+        survival = Survival(detector, placed, targets, self.scalar, self.batch)
+        labels = shuffled(cut(placed.content, self.regions, "slico"), self.seed)
+        fill = fills.resolved(self.fill, detector.provenance.domain)
+        known = RegionScores(survival, labels, fills.Hiding(placed.content, fill))
+        maps, measured = [], []
+        for row in range(len(targets)):
+            scores = known.of(row)
+            worth = objective(scores, known.everything, self.mode)
+            values = region_values(worth, self.rank(worth, known.count), self.mode)
+            maps.append(painted(values.float(), labels, survival.frame))
+            whole, empty = scores([known.everything, 0]).tolist()
+            measured.append(
+                {"score": whole, "baseline_score": empty, "regions": float(known.count)}
+            )
+        return [
+            Attribution(heatmap, {**numbers, **survival.passes()})
+            for heatmap, numbers in zip(maps, measured, strict=True)
+        ]
+
+    def rank(self, worth: Scores, count: int) -> list[int]:
+        """Order ``count`` regions by an objective over sets of them, the most important first."""
+        raise NotImplementedError
+
+    def brief(self) -> "SuperpixelSearch":
         """A coarser search: no more than 16 regions."""
         return replace(self, regions=min(self.regions, 16))
+
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """What the search asks for, as far as it is known beforehand; no backward passes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class VisualPrecisionSearch(SuperpixelSearch):
+    """Superpixels in the order in which showing them helps, and hiding them hurts, the most.
+
+    Chen et al., "Interpreting Object-level Foundation Models via Visual Precision Search",
+    CVPR 2025. Costs about ``regions * (regions + 1)`` forward passes per target (half in mode
+    ``deletion``). Where regions have no effect on the score, all values are 0. The paper cuts the
+    image into 100 regions.
+
+    Attributes:
+        regions: See ``SuperpixelSearch``, as for all the others.
+    """
+
+    name: ClassVar[str] = "vps"
+    citation: ClassVar[str] = (
+        "Chen et al., Interpreting Object-level Foundation Models via Visual Precision Search, "
+        "CVPR 2025"
+    )
+
+    def rank(self, worth: Scores, count: int) -> list[int]:
+        """In the order in which each adds most to those before it."""
+        return greedy(worth, count)
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
         """The first round is shared, the others are each target's own."""
