@@ -48,4 +48,4 @@ def near(name: str, known: Iterable[str]) -> str:
     """A question that names the known words closest to one that is not known, or ``""``."""
     folded = {word.casefold(): word for word in known}
     close = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(repr(folded[one]) for one in close)}?" if close else ""
+    return f"did you mean {' or '.join(repr(folded[word]) for word in close)}?" if close else ""

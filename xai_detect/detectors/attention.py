@@ -103,12 +103,12 @@ def watched(layers: Sequence[Any]) -> Iterator[list[_Seen]]:
 def gathered(seen: Sequence[_Seen], rows: Int[Tensor, "k"]) -> Sampled:
     """The points of some queries, layer after layer, head after head."""
     places, weights, levels, layers = [], [], [], []
-    for layer, one in enumerate(seen):
-        where, counts = one.points()
+    for layer, watched in enumerate(seen):
+        where, counts = watched.points()
         places.append(where[rows].flatten(1, 2).cpu())
         weights.append(counts[rows].flatten(1).cpu())
-        own = torch.arange(one.module.n_levels).repeat_interleave(one.module.n_points)
-        levels.append(own.repeat(one.module.n_heads))
+        own = torch.arange(watched.module.n_levels).repeat_interleave(watched.module.n_points)
+        levels.append(own.repeat(watched.module.n_heads))
         layers.append(torch.full_like(levels[-1], layer))
     return Sampled(
         torch.cat(places, dim=1), torch.cat(weights, dim=1), torch.cat(levels),

@@ -102,7 +102,7 @@ class Engine:
                 torch._dynamo.mark_static(pixels, side)  # noqa: SLF001 - its documented name
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self._half and not exact):
             found = self._answer(pixels)
-        return found.float() if isinstance(found, Tensor) else tuple(one.float() for one in found)
+        return found.float() if isinstance(found, Tensor) else tuple(part.float() for part in found)
 
     def _answer(self, pixels: Tensor) -> Any:
         if not self._compiled:

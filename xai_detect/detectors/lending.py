@@ -116,7 +116,7 @@ def _memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError, cv2.error) as error:
-        if not isinstance(error, MemoryError) and not any(one in str(error) for one in FULL):
+        if not isinstance(error, MemoryError) and not any(phrase in str(error) for phrase in FULL):
             raise
         raise InputError(
             "the device ran out of memory; use a smaller --imgsz, a smaller batch setting of the "

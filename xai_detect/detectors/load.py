@@ -128,10 +128,10 @@ def _published(name: str) -> Path:
     with quiet():
         from ultralytics.utils import SETTINGS
         from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
-    known = sorted(one for one in GITHUB_ASSETS_NAMES if DETECTORS.fullmatch(one[:-3]))
+    known = sorted(asset for asset in GITHUB_ASSETS_NAMES if DETECTORS.fullmatch(asset[:-3]))
     file = name if name.endswith(".pt") else f"{name}.pt"
     if file not in known:
-        raise WeightsError(_unknown(name, [one.removesuffix(".pt") for one in known]))
+        raise WeightsError(_unknown(name, [asset.removesuffix(".pt") for asset in known]))
     for folder in (Path(), Path(SETTINGS["weights_dir"])):
         if (folder / file).is_file():
             _tell(folder / file)

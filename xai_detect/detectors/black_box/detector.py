@@ -92,7 +92,7 @@ class OnnxDetector:
     ) -> list[Detections]:
         """Find objects as ``YOLO.predict`` does: threshold, then suppress within each class."""
         _check(confidence)
-        return [self._select(one, frame, confidence) for one in self._network(pixels)]
+        return [self._select(rows, frame, confidence) for rows in self._network(pixels)]
 
     def _select(self, output: Float[Tensor, "n a"], frame: Frame, confidence: float) -> Detections:
         found, rows = non_max_suppression(
@@ -143,7 +143,7 @@ class SealedOnnxDetector:
             height, width = pixels.shape[2:]
             scale = output.new_tensor([width, height, width, height])
             output = torch.cat([xywh2xyxy(output[..., :4]) * scale, output[..., 4:]], dim=2)
-        return [self._select(one, frame, confidence) for one in output]
+        return [self._select(rows, frame, confidence) for rows in output]
 
     def _select(self, output: Float[Tensor, "n 6"], frame: Frame, confidence: float) -> Detections:
         rows = output[:, 4].argsort(descending=True, stable=True)

@@ -127,8 +127,8 @@ def _graphs(graph: Any) -> Iterator[Any]:
 
 
 def _bodies(model: Any) -> Iterator[Any]:
-    for one in (model.graph, *model.functions):
-        yield from _graphs(one)
+    for body in (model.graph, *model.functions):
+        yield from _graphs(body)
 
 
 def _nodes(model: Any) -> Iterator[Any]:
@@ -194,7 +194,7 @@ def _about(model: Any, path: Path) -> About:
         task=words.get("task", ""),
         head=words.get("head", ""),
         stride=stride if isinstance(stride, int) and 1 <= stride <= 1024 else 32,
-        side=max((one for one in sides if isinstance(one, int) and one > 0), default=640),
+        side=max((side for side in sides if isinstance(side, int) and side > 0), default=640),
     )
 
 

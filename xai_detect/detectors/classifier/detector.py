@@ -156,7 +156,7 @@ class ImageClassifier:
             raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
         with lent(self.module), torch.no_grad():
             answers = self._probabilities(self._logits(pixels)).cpu()
-        return [self._select(one, frame, confidence) for one in answers]
+        return [self._select(answer, frame, confidence) for answer in answers]
 
     def _select(
         self, probabilities: Float[Tensor, "c"], frame: Frame, confidence: float

@@ -164,10 +164,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(
-        isinstance(one, torch.Tensor) for one in content.values()
+        isinstance(value, torch.Tensor) for value in content.values()
     ):
         raise WeightsError(f"{path.name} is no table of weights; save network.state_dict()")
-    return {OLD_DENSENET.sub(r"\1\2", str(key)): one for key, one in content.items()}
+    return {OLD_DENSENET.sub(r"\1\2", str(key)): weight for key, weight in content.items()}
 
 
 def described(path: Path, domain: str | None) -> ClassifierLayout:
@@ -181,7 +181,7 @@ def described(path: Path, domain: str | None) -> ClassifierLayout:
     try:
         return ClassifierLayout(
             architecture=family(words["architecture"]),
-            classes=tuple(str(one) for one in json.loads(words["classes"])),
+            classes=tuple(str(name) for name in json.loads(words["classes"])),
             input_size=_pair(json.loads(words["input_size"])),
             mean=colour(words["mean"]),
             std=colour(words["std"]),
@@ -202,7 +202,7 @@ def described(path: Path, domain: str | None) -> ClassifierLayout:
 
 def colour(text: str) -> Colour:
     """Three finite numbers, written as JSON."""
-    red, green, blue = (float(one) for one in json.loads(text))
-    if not all(math.isfinite(one) for one in (red, green, blue)):
+    red, green, blue = (float(value) for value in json.loads(text))
+    if not all(math.isfinite(value) for value in (red, green, blue)):
         raise ValueError(f"{text} is not finite")
     return red, green, blue

@@ -61,7 +61,7 @@ class ClassifierLayout:
             raise InputError(
                 f"input_size is {self.input_size}; expected sides from 1 to 4096 pixels"
             )
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(one > 0 for one in self.std):
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(spread > 0 for spread in self.std):
             raise InputError(
                 f"mean is {self.mean} and std {self.std}; expected three numbers each, std above 0"
             )

@@ -173,7 +173,7 @@ class TorchvisionDetector:
         first, items = self._background(parts), range(len(pixels))
         boxes = [self._open.boxes(parts, item, slice(None)) for item in items]
         if self._open.two_stage:
-            boxes = [one[:, first:] for one in boxes]
+            boxes = [found[:, first:] for found in boxes]
         probabilities = [self._probabilities(parts, item) for item in items]
         places = [self._open.proposals(parts, item, slice(None)) for item in items]
         raw = Raw(_stacked(boxes, pixels), _stacked(probabilities, pixels))

@@ -205,7 +205,7 @@ def _one_stage(size: Size, images: Any, head: dict[str, Tensor], anchors: list[T
 def _two_stage(
     size: Size, images: Any, head: tuple[Tensor, Tensor], proposals: list[Tensor]
 ) -> Parts:
-    counts = [len(one) for one in proposals]
+    counts = [len(boxes) for boxes in proposals]
     return Parts(
         size,
         tuple(images.image_sizes[0]),

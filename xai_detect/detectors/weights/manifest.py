@@ -172,7 +172,7 @@ def _entry(where: str, name: str, file: Path, table: Mapping[str, Any]) -> Entry
             file=file,
             sha256=str(table.get("sha256", "")),
             architecture=dict(architecture),
-            classes=tuple(str(one) for one in table["classes"]),
+            classes=tuple(str(class_name) for class_name in table["classes"]),
             input_size=int(table["input_size"]),
             letterbox=int(table["letterbox"]),
             domain=str(table["domain"]),

@@ -49,7 +49,7 @@ def grid(head: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
     height, width = pixels.shape[2:]
     levels = [
         torch.empty(1, 1, -(-height // step), -(-width // step), device=pixels.device)
-        for step in (int(one) for one in head.stride)
+        for step in (int(stride) for stride in head.stride)
     ]
     anchors, strides = make_anchors(levels, head.stride, 0.5)
     return anchors.T, strides.T

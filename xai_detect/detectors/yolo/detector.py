@@ -264,7 +264,7 @@ class UltralyticsDetector:
 def _entering(head: Any) -> tuple[str, ...]:
     """The layers whose outputs enter the head; negative numbers count back from it."""
     sources = [head.f] if isinstance(head.f, int) else head.f
-    return tuple(f"model.{one if one >= 0 else head.i + one}" for one in sources)
+    return tuple(f"model.{source if source >= 0 else head.i + source}" for source in sources)
 
 
 def _forget_grid(head: Any) -> None:

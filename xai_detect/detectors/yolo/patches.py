@@ -90,7 +90,7 @@ def run_locally(
         for row, logit, side in zip(rows, *found, strict=True):
             logits[row], sides[row] = logit, side
     cells = [target.candidate for target in targets]
-    anchors, strides = (one.T[:, cells] for one in make_anchors(list(features), head.stride, 0.5))
+    anchors, strides = (grid.T[:, cells] for grid in make_anchors(list(features), head.stride, 0.5))
     corners = [
         (place.row - reach[place.level], place.column - reach[place.level]) for place in places
     ]
@@ -144,10 +144,10 @@ def _radius(layer: nn.Module) -> int | None:
 
 
 def _place(features: Sequence[Tensor], cell: int) -> _Place:
-    for level, one in enumerate(features):
-        cells = one.shape[2] * one.shape[3]
+    for level, feature in enumerate(features):
+        cells = feature.shape[2] * feature.shape[3]
         if cell < cells:
-            return _Place(level, cell // one.shape[3], cell % one.shape[3])
+            return _Place(level, cell // feature.shape[3], cell % feature.shape[3])
         cell -= cells
     raise IndexError(cell)
 
