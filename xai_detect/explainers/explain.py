@@ -71,7 +71,9 @@ def require(method: Method[Any], detector: Detector) -> None:
     """
     white = isinstance(detector, WhiteBoxDetector)
     if method.needs in (Needs.GRADIENTS, Needs.ATTENTION) and not white:
-        able = [name for name, one in METHODS.items() if one.needs in (Needs.SCORES, Needs.NOTHING)]
+        able = [
+            name for name, kind in METHODS.items() if kind.needs in (Needs.SCORES, Needs.NOTHING)
+        ]
         raise InputError(
             f"{method.name} needs {method.needs}, but {detector.provenance.name} is a black box; "
             f"methods that work with it: {', '.join(able) or 'none'}"

@@ -52,7 +52,9 @@ class GradientMap:
         for target, slopes in zip(targets, layers.slopes(self.scalar), strict=True):
             maps = {slope.layer: self.combine(layers, slope, target) for slope in slopes}
             found.append((layers.to_image(maps), {"layers_reached": float(len(maps))}))
-        return [Attribution(one, {**measured, **layers.passes()}) for one, measured in found]
+        return [
+            Attribution(heatmap, {**measured, **layers.passes()}) for heatmap, measured in found
+        ]
 
     def combine(self, layers: OpenLayers, slope: Slope, target: Target) -> Float[Tensor, "h w"]:
         """The map of one target over the cells of one layer."""

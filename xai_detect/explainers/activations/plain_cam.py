@@ -97,10 +97,10 @@ def _pooled(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> _Po
         detector.raw(pixels)
     if linears and linears[-1][0].out_features == classes and len(linears[-1][1]) == 1:
         last, given = linears[-1]
-        for one in sorted(maps, key=lambda one: -one[0, 0].numel()):
-            mean = one.mean(dim=(2, 3))
+        for activation in sorted(maps, key=lambda activation: -activation[0, 0].numel()):
+            mean = activation.mean(dim=(2, 3))
             if mean.shape == given.shape and _same(mean, given):
-                return _Pooled(one[0], last.weight.detach())
+                return _Pooled(activation[0], last.weight.detach())
     raise InputError(
         f"cam is defined for networks that end in a mean over the image and one linear layer, and "
         f"{detector.provenance.name} does not; use hires_cam, the same map up to scale where both "
@@ -108,8 +108,8 @@ def _pooled(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> _Po
     )
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    return bool((one - other).abs().max() <= SAME * other.abs().max())
+def _same(found: Tensor, expected: Tensor) -> bool:
+    return bool((found - expected).abs().max() <= SAME * expected.abs().max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,9 @@ class EigenCam:
     ) -> list[Attribution]:
         """Return the same map, in units of activation, for every target."""
         layers = OpenLayers(detector, placed, targets, self.layer)
-        maps = {row: _main_direction(one) for row, one in enumerate(layers.activations)}
+        maps = {
+            row: _main_direction(activation) for row, activation in enumerate(layers.activations)
+        }
         heatmap = layers.to_image(maps)
         measured = {"image_level": 1.0, **layers.passes()}
         return [Attribution(heatmap.clone(), measured) for _ in targets]

@@ -72,15 +72,15 @@ class Attention:
         maps = maps * (frame.scale[0] * frame.scale[1])  # the area of an image pixel in the input
         return [
             Attribution(
-                one,
+                heatmap,
                 {
                     "attention": float(found.weights[row].sum()),
-                    "inside_image": float(one.sum()) / float(found.weights[row].sum()),
+                    "inside_image": float(heatmap.sum()) / float(found.weights[row].sum()),
                     "forward_passes": 1.0,
                     "backward_passes": 0.0,
                 },
             )
-            for row, one in enumerate(maps)
+            for row, heatmap in enumerate(maps)
         ]
 
     def brief(self) -> "Attention":

@@ -85,8 +85,8 @@ class LRP:
             ]
         inside = frame.attributions(torch.cat(relevance).cpu())
         return [
-            Attribution(one, _measured(plain[0][row], relevance[row], len(targets)))
-            for row, one in enumerate(inside)
+            Attribution(heatmap, _measured(plain[0][row], relevance[row], len(targets)))
+            for row, heatmap in enumerate(inside)
         ]
 
     def brief(self) -> "LRP":

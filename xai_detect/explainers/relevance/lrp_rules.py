@@ -100,12 +100,12 @@ class _Linear(torch.autograd.Function):
         with torch.enable_grad():
             inputs = [tensor.detach().requires_grad_() for tensor in ctx.saved_tensors]
             answer = ctx.function(*inputs)
-        wanted = [one for one, need in zip(inputs, needed, strict=True) if need]
+        wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         shares = torch.autograd.grad(answer, wanted, relevance / stabilised(answer.detach()))
         given = iter(shares)
         found = (
-            one.detach() * next(given) / len(wanted) if need else None
-            for one, need in zip(inputs, needed, strict=True)
+            tensor.detach() * next(given) / len(wanted) if need else None
+            for tensor, need in zip(inputs, needed, strict=True)
         )
         return None, *found
 
@@ -115,11 +115,11 @@ class Rules(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
-        moving = [one for one in args[:2] if isinstance(one, Tensor) and one.requires_grad]
+        moving = [value for value in args[:2] if isinstance(value, Tensor) and value.requires_grad]
         if not moving or not torch.is_grad_enabled():
             return func(*args, **kwargs)
         if name in CONSTANTS:
-            return func(*(_still(one) for one in args), **kwargs)
+            return func(*(_still(value) for value in args), **kwargs)
         if name in ACTIVATIONS:
             return _Pass.apply(args[0], _quiet(func, args, kwargs))
         if name in ADDITIONS or name in DIFFERENCES:
@@ -132,13 +132,13 @@ class Rules(TorchFunctionMode):
         if name in MATRICES:
             return _Linear.apply(torch.matmul, args[0], args[1])
         if name in AVERAGES:
-            return _Linear.apply(lambda one: func(one, *args[1:], **kwargs), args[0])
+            return _Linear.apply(lambda source: func(source, *args[1:], **kwargs), args[0])
         return func(*args, **kwargs)
 
 
 def _sum(func: Any, args: Any, kwargs: Any, minus: bool, moving: int) -> Any:
     if moving == 1 or kwargs.get("alpha", 1) != 1:
-        source = next(one for one in args if isinstance(one, Tensor) and one.requires_grad)
+        source = next(value for value in args if isinstance(value, Tensor) and value.requires_grad)
         return _Pass.apply(source, _quiet(func, args, kwargs))
     first, second = args[:2]
     if not minus:
@@ -162,6 +162,6 @@ def _still(value: Any) -> Any:
 def _quiet(func: Any, args: Any, kwargs: Any) -> Tensor:
     """The answer alone; functions that write into their input get a copy."""
     with torch.no_grad():
-        copies = (one.detach().clone() if isinstance(one, Tensor) else one for one in args)
+        copies = (value.detach().clone() if isinstance(value, Tensor) else value for value in args)
         answer: Tensor = func(*copies, **kwargs)
     return answer
