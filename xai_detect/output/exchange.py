@@ -189,7 +189,9 @@ def from_coco_results(
         InputError: If a row names an unknown image or category, its box or score is impossible, or
             there is not one id of its own for each class.
     """
-    label_by_id = {one: label for label, one in enumerate(_category_ids(class_names, category_ids))}
+    label_by_id = {
+        category: label for label, category in enumerate(_category_ids(class_names, category_ids))
+    }
     if len(label_by_id) < len(class_names):
         raise InputError("two classes have the same category id, so rows cannot be told apart")
     if isinstance(source, str | Path):

@@ -92,7 +92,9 @@ def save(
         raise InputError(f"two inspections have the source {twice!r}; give each its own")
     for inspection in known:
         _check_limits(inspection, policy)
-    explained = next((one for each in known for one in each.explanations), None)
+    explained = next(
+        (explanation for inspection in known for explanation in inspection.explanations), None
+    )
     header = Header(
         provenance=known[0].provenance,
         class_names=known[0].detections.class_names,
@@ -112,7 +114,7 @@ def save(
 
 def _check_limits(inspection: Inspection, policy: Policy) -> None:
     allowed = set(policy.limits.values())
-    for reason in (one for verdict in inspection.verdicts for one in verdict.reasons):
+    for reason in (reason for verdict in inspection.verdicts for reason in verdict.reasons):
         if not math.isnan(reason.limit) and reason.limit not in allowed:
             raise InputError(
                 f"{inspection.source} was judged with a limit of {reason.limit:g} for "

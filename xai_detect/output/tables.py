@@ -28,12 +28,12 @@ def image_ids(images: Sequence[tuple[str, int | str | None]]) -> list[int | str]
     Args:
         images: Name and the data set's id of each, None where it has none.
     """
-    known = [one for _, one in images if one is not None]
-    numbers = [one for one in known if isinstance(one, int)]
+    known = [image_id for _, image_id in images if image_id is not None]
+    numbers = [image_id for image_id in known if isinstance(image_id, int)]
     if len(numbers) < len(known):
-        return [name if one is None else one for name, one in images]
+        return [name if image_id is None else image_id for name, image_id in images]
     made = count(min(0, *numbers) - 1, -1) if numbers else count(1)
-    return [next(made) if one is None else one for _, one in images]
+    return [next(made) if image_id is None else image_id for _, image_id in images]
 
 
 def coco_table(

@@ -102,7 +102,9 @@ class RunWriter:
 
     def recognise(self, sources: Sequence[Path]) -> dict[Path, str]:
         """The source that each file has here, where the folder holds it; see ``recognised``."""
-        return recognised(sources, {one: held.file_sha256 for one, held in self._held.items()})
+        return recognised(
+            sources, {source: held.file_sha256 for source, held in self._held.items()}
+        )
 
     def record(self, source: str) -> Record:
         """What the folder holds of a source that is ``done``."""
@@ -257,27 +259,28 @@ class RunWriter:
             )
         if inspection.detections.class_names != header.class_names:
             raise InputError(f"{inspection.source} has other classes than the run {self.folder}")
-        for one in inspection.explanations:
-            if one.method != header.method or plain(one.settings) != plain(header.settings):
+        for found in inspection.explanations:
+            if found.method != header.method or plain(found.settings) != plain(header.settings):
                 raise InputError(
-                    f"{inspection.source} was explained by {one.method} with other settings than "
+                    f"{inspection.source} was explained by {found.method} with other settings than "
                     f"the run {self.folder}; use another folder"
                 )
 
     def _write_manifest(self, status: str, finished: str) -> None:
         held = sorted(self._held.items())
-        ids = image_ids([(one.name, one.image_id) for _, one in held])
+        ids = image_ids([(entry.name, entry.image_id) for _, entry in held])
         content = {
             "format": FORMAT,
             "status": status,
             "finished": finished,
             "sessions": self._sessions,
             **header_to_json(self.header),
-            "done": [{"source": source, "name": one.name} for source, one in held],
+            "done": [{"source": source, "name": entry.name} for source, entry in held],
             "images": [
-                {"id": one, "file_name": source} for one, (source, _) in zip(ids, held, strict=True)
+                {"id": image_id, "file_name": source}
+                for image_id, (source, _) in zip(ids, held, strict=True)
             ],
-            "failed": [{"source": one, "reason": why} for one, why in self._failed.items()],
+            "failed": [{"source": source, "reason": why} for source, why in self._failed.items()],
         }
         write_json(self.folder / MANIFEST, content, indent=1)
         (self.folder / FAILURES).unlink(missing_ok=True)

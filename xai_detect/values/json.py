@@ -52,7 +52,7 @@ def plain(value: Any) -> Any:
         case Enum():
             return plain(value.value)
         case Mapping():
-            return {str(key): plain(one) for key, one in value.items()}
+            return {str(key): plain(item) for key, item in value.items()}
         case tuple() | list():
             return [plain(item) for item in value]
         case Tensor():

@@ -183,9 +183,9 @@ def _lines(region: np.ndarray, near: Box) -> list[tuple[np.ndarray, bool]]:
         points = np.vstack([points, points[:1]])
         bounds = [*(turns - first), len(kind)] if len(turns) else [0, len(kind)]
         pieces += [
-            (points[one : two + 1], bool(kind[one]))
-            for one, two in pairwise(bounds)
-            if kind[one] < 2
+            (points[start : end + 1], bool(kind[start]))
+            for start, end in pairwise(bounds)
+            if kind[start] < 2
         ]
     return pieces
 

@@ -164,6 +164,6 @@ class Tags:
 
     def _collides(self, box: tuple[int, int, int, int]) -> bool:
         return any(
-            box[0] < one[2] and one[0] < box[2] and box[1] < one[3] and one[1] < box[3]
-            for one in self._taken
+            box[0] < taken[2] and taken[0] < box[2] and box[1] < taken[3] and taken[1] < box[3]
+            for taken in self._taken
         )

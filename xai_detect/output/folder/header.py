@@ -62,7 +62,7 @@ class Header:
 def with_files(header: Header) -> Header:
     """The header with the digests of the files that its settings name, as they lie there now."""
     digests = {name: _digest(value) for name, value in header.settings.items()}
-    return replace(header, files={name: one for name, one in digests.items() if one})
+    return replace(header, files={name: digest for name, digest in digests.items() if digest})
 
 
 def _digest(setting: Any) -> str:

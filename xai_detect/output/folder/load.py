@@ -180,8 +180,8 @@ def read_records(folder: Path, class_names: tuple[str, ...]) -> tuple[Record, ..
         InputError: If a record is damaged.
     """
     records = [
-        read_record(folder, one.stem, class_names)
-        for one in (folder / "records").glob("[!.]*.json")
+        read_record(folder, file.stem, class_names)
+        for file in (folder / "records").glob("[!.]*.json")
     ]
     return tuple(sorted(records, key=lambda record: record.source))
 

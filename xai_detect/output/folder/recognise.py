@@ -20,7 +20,7 @@ def recognised(sources: Sequence[Path], held: Mapping[str, str]) -> dict[Path, s
     """
     if not held:
         return {}
-    digests = {path: one for path in sources if (one := _digest(path)) is not None}
+    digests = {path: digest for path in sources if (digest := _digest(path)) is not None}
     found = {
         path: str(path)
         for path, digest in digests.items()

@@ -242,19 +242,19 @@ def _target(content: Any, class_names: tuple[str, ...]) -> Target:
 
 
 def _evidence(row: Any) -> Evidence:
-    words = {as_text(key): as_text(one) for key, one in as_mapping(row["words"]).items()}
+    words = {as_text(key): as_text(word) for key, word in as_mapping(row["words"]).items()}
     return Evidence(as_numbers(row["evidence"]), words)
 
 
 def _verdict(content: Any) -> Verdict:
     reasons = tuple(
         Reason(
-            check=as_text(one["check"]),
-            value=as_number(one["value"]),
-            limit=as_number(one["limit"]),
-            sentence=as_text(one["sentence"]),
+            check=as_text(reason["check"]),
+            value=as_number(reason["value"]),
+            limit=as_number(reason["limit"]),
+            sentence=as_text(reason["sentence"]),
         )
-        for one in as_list(content["reasons"])
+        for reason in as_list(content["reasons"])
     )
     unmeasured = tuple(as_text(name) for name in as_list(content["unmeasured"]))
     return Verdict(Level(content["level"]), reasons, unmeasured)
