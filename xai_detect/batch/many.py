@@ -50,8 +50,8 @@ def expected_seconds(
         detect(detector, image, confidence)
         forward = time.perf_counter() - start
         passes = float(MOST_PASSES * count)
-        for one in (method, method.brief()):
-            forwards, backwards = one.expected_passes(count)
+        for form in (method, method.brief()):
+            forwards, backwards = form.expected_passes(count)
             passes += forwards + BACKWARD_COST * backwards
         costs.append(forward * passes)
     return sum(costs) / len(costs) * len(sources) if costs else 0.0

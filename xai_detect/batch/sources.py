@@ -23,7 +23,7 @@ def find_sources(given: Sequence[str]) -> list[Path]:
         InputError: If one of them names nothing, or nothing is left.
     """
     try:
-        found = [path.parent.resolve() / path.name for one in given for path in _expanded(one)]
+        found = [path.parent.resolve() / path.name for entry in given for path in _expanded(entry)]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read ({error.strerror})") from error
     if not found:

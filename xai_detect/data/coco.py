@@ -182,8 +182,8 @@ def write_coco(dataset: Dataset, path: Path) -> None:
             ]
     kept = {row["id"] for row in annotations} - {None}
     if len(kept) < len(annotations):
-        for number, one in enumerate(annotations, start=1):
-            one["id"] = number
+        for number, annotation in enumerate(annotations, start=1):
+            annotation["id"] = number
     content = {
         "images": [
             {

@@ -158,7 +158,7 @@ def images_in(folder: Path) -> list[Path]:
 
 def image_named(folder: Path, stem: str) -> Path:
     """The image of that stem in a folder, whatever its suffix; a ``.jpg`` path if there is none."""
-    for suffix in sorted(SUFFIXES | {one.upper() for one in SUFFIXES}):
+    for suffix in sorted(SUFFIXES | {ending.upper() for ending in SUFFIXES}):
         if (path := folder / f"{stem}{suffix}").is_file():
             return path
     return folder / f"{stem}.jpg"

@@ -151,6 +151,6 @@ def compose_apart(world: str, rng: np.random.Generator, size: int = 192) -> Plan
         planted = compose_planted(world, rng)
         if world in HONEST:
             return planted
-        gaps = [gap(render(one, size)) for one in (planted, planted.swapped())]
+        gaps = [gap(render(scene, size)) for scene in (planted, planted.swapped())]
         if min(gaps) >= GAP * size:
             return planted
