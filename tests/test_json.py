@@ -20,6 +20,7 @@ from xai_detect.values.json import (
     as_number,
     as_numbers,
     as_text,
+    as_whole,
     damaged,
     number,
     numbers_to_json,
@@ -60,6 +61,13 @@ def test_what_is_no_number_is_null_and_what_has_no_end_is_text():
     assert all(same(back[name], value) for name, value in given_numbers.items())
 
 
+@pytest.mark.parametrize("content", [None, True, 1.0, 1.5, "1", [1], {}])
+def test_nothing_else_passes_for_a_whole_number(content):
+    assert as_whole(-3) == -3
+    with pytest.raises(TypeError, match="where a whole number belongs"):
+        as_whole(content)
+
+
 @pytest.mark.parametrize("content", [True, False, "NaN", "1.5", "infinity", [1.0], {}])
 def test_nothing_else_passes_for_a_number(content):
     with pytest.raises(TypeError):
@@ -72,7 +80,11 @@ def test_nothing_else_passes_for_a_number(content):
         (as_text, ["", "a"], [None, 1, b"a", ["a"]]),
         (as_list, [[], [1]], [None, (), "ab", {}]),
         (as_mapping, [{}, {"a": 1}], [None, [], "a"]),
-        (as_box, [[0, 1, 2, 3.5]], [None, [1, 2, 3], [1, 2, 3, 4, 5], "1234", ["x", 1, 2, 3]]),
+        (
+            as_box,
+            [[0, 1, 2, 3.5]],
+            [None, [1, 2, 3], [1, 2, 3, 4, 5], "1234", ["x", 1, 2, 3], [[0], 1, 2, 3]],
+        ),
         (as_numbers, [{}, {"a": 1.0}], [[], {"a": "b"}, {1: 1.0}]),
     ],
 )

@@ -797,6 +797,7 @@ def test_a_damaged_record_is_one_sentence(folder, change):
     ("key", "value"),
     [
         ("label", 99),
+        ("label", 0.5),
         ("label", 10**30),
         ("score", 7.0),
         ("score", "0.5"),

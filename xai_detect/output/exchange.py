@@ -16,7 +16,7 @@ from xai_detect.values.boxes import Size
 from xai_detect.values.detections import UNKNOWN, Detections
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Inspection
-from xai_detect.values.json import as_box, as_mapping, as_number, numbers_to_json, read_json
+from xai_detect.values.json import Json, as_box, as_mapping, as_number, numbers_to_json, read_json
 
 
 def to_supervision(found: Inspection | Detections) -> Any:
@@ -51,7 +51,7 @@ def to_supervision(found: Inspection | Detections) -> Any:
     )
 
 
-def from_ultralytics(results: Any) -> Detections:
+def from_ultralytics(results: object) -> Detections:
     """Detections of an ultralytics ``Results`` object, best first.
 
     Which raw prediction each box came from is not recorded there, so ``candidates`` is -1: such
@@ -109,7 +109,7 @@ def to_coco_results(
     found: Inspection | Record | Detections,
     image_id: int | str,
     category_ids: Sequence[int | str] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Json]]:
     """Rows in COCO results format; of an inspection, with ``asked``, ``verdict`` and ``evidence``.
 
     Args:
@@ -123,7 +123,7 @@ def to_coco_results(
     """
     detections = found if isinstance(found, Detections) else found.detections
     ids = _category_ids(detections.class_names, category_ids)
-    rows: list[dict[str, Any]] = [
+    rows: list[dict[str, Json]] = [
         {
             "image_id": image_id,
             "category_id": ids[own.label],
@@ -172,7 +172,7 @@ def write_coco_results(
 
 
 def from_coco_results(
-    source: str | Path | Sequence[Mapping[str, Any]],
+    source: str | Path | Sequence[Mapping[str, Json]],
     class_names: tuple[str, ...],
     image_sizes: Mapping[int | str, Size],
     category_ids: Sequence[int | str] | None = None,
@@ -189,19 +189,18 @@ def from_coco_results(
         InputError: If a row names an unknown image or category, its box or score is impossible, or
             there is not one id of its own for each class.
     """
-    label_by_id = {
+    label_by_id: dict[object, int] = {
         category: label for label, category in enumerate(_category_ids(class_names, category_ids))
     }
     if len(label_by_id) < len(class_names):
         raise InputError("two classes have the same category id, so rows cannot be told apart")
-    if isinstance(source, str | Path):
-        source = read_json(Path(source))
+    rows = read_json(Path(source)) if isinstance(source, str | Path) else source
     found: dict[int | str, list[tuple[list[float], float, int]]] = {
         image_id: [] for image_id in image_sizes
     }
-    if not isinstance(source, Sequence) or isinstance(source, str):
+    if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise InputError("COCO results are a list of rows; this is something else")
-    for number, row in enumerate(source):
+    for number, row in enumerate(rows):
         try:
             image_id, box, score, label = _coco_row(row, label_by_id)
             found[image_id].append((box, score, label))
@@ -224,7 +223,7 @@ def from_coco_results(
 
 
 def _coco_row(
-    content: Any, label_by_id: Mapping[int | str, int]
+    content: object, label_by_id: Mapping[object, int]
 ) -> tuple[int | str, list[float], float, int]:
     row = as_mapping(content)
     left, top, width, height = as_box(row["bbox"])
@@ -279,7 +278,7 @@ _COCO_IDS = {
 }
 
 
-def _tensor(values: Any) -> Tensor:
+def _tensor(values: object) -> Tensor:
     return torch.as_tensor(values).detach().to("cpu", torch.float32)
 
 

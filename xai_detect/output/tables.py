@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +9,7 @@ import pyarrow.parquet as pq
 from xai_detect.output.exchange import to_coco_results
 from xai_detect.output.folder.records import Record
 from xai_detect.trust.evidence import NAMES
+from xai_detect.values.json import Json
 
 MEASURED = (
     "completeness_error", "score", "baseline_score", "steps", "forward_passes", "backward_passes",
@@ -38,7 +38,7 @@ def image_ids(images: Sequence[tuple[str, int | str | None]]) -> list[int | str]
 
 def coco_table(
     records: Sequence[Record], category_ids: Sequence[int | str] = ()
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Json]]:
     """All detections in COCO results format, each with its file, verdict and evidence.
 
     Args:
@@ -85,7 +85,7 @@ def evidence_table(records: Sequence[Record]) -> pa.Table:
     return pa.table(columns, schema=_SCHEMA)
 
 
-def _numbers(record: Record, row: int) -> dict[str, Any]:
+def _numbers(record: Record, row: int) -> dict[str, object]:
     found = {f"evidence_{name}": value for name, value in record.evidence[row].items()}
     found |= {f"measured_{name}": value for name, value in record.measured[row].items()}
     others = [(name, value) for name, value in found.items() if name not in _SCHEMA.names]

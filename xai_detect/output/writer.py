@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from itertools import chain, count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -46,7 +46,7 @@ from xai_detect.output.report import page as report
 from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet
 from xai_detect.values.files import PART, FolderLock, append_line, write_bytes
 from xai_detect.values.findings import Inspection
-from xai_detect.values.json import plain, read_json, write_json
+from xai_detect.values.json import Json, as_mapping, plain, read_json, write_json
 from xai_detect.values.truth import Outcome
 
 _PACKAGES = (
@@ -175,7 +175,7 @@ class RunWriter:
             self._draw(replace(inspection, source=source, outcome=outcome), record.name)
         path = self._record_path(record.name)
         changed = {"source": source, "image_id": image_id, "outcome": outcome_to_json(outcome)}
-        write_json(path, {**read_json(path), **changed})
+        write_json(path, {**as_mapping(read_json(path)), **changed})
         del self._held[record.source]
         self._held[source] = _held(record)._replace(image_id=image_id)
         self._failed.pop(source, None)
@@ -290,7 +290,7 @@ def _held(record: Record) -> _Held:
     return _Held(record.name, record.image_sha256, record.file_sha256, record.image_id)
 
 
-def _session(command: str) -> dict[str, Any]:
+def _session(command: str) -> dict[str, Json]:
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -36,7 +35,7 @@ class Explanation:
     heatmap: Float[Tensor, "h w"]
     target: Target
     method: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     measured: Mapping[str, float]
     content_size: Size | None = None
 

@@ -11,11 +11,11 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, SupportsFloat, overload
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +23,12 @@ from torch import Tensor
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Box
 from xai_detect.values.files import write_bytes
+
+if TYPE_CHECKING:
+    Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
+else:  # what checks types while the tests run cannot follow a type into itself
+    Json = None | bool | int | float | str | Sequence | Mapping
+"""What a JSON file can hold."""
 
 MAX_JSON_BYTES = 256_000_000
 """Larger JSON files are refused before they are read."""
@@ -40,7 +46,11 @@ def numbers_to_json(values: Mapping[str, float]) -> dict[str, float | str | None
     return {name: number(value) for name, value in values.items()}
 
 
-def plain(value: Any) -> Any:
+@overload
+def plain(value: Mapping[str, object]) -> dict[str, Json]: ...
+@overload
+def plain(value: object) -> Json: ...
+def plain(value: object) -> Json:
     """A setting as JSON can hold it; a tensor or array becomes its shape and digest."""
     match value:
         case None | bool() | int() | str() if not isinstance(value, Enum):
@@ -92,13 +102,19 @@ def damaged(path: Path) -> Iterator[None]:
         ) from error
 
 
-def as_box(content: Any) -> Box:
+def as_box(content: object) -> Box:
     """A box of four numbers."""
-    x1, y1, x2, y2 = (float(side) for side in as_list(content))
+    x1, y1, x2, y2 = (_float(side) for side in as_list(content))
     return (x1, y1, x2, y2)
 
 
-def as_number(content: Any) -> float:
+def _float(content: object) -> float:
+    if not isinstance(content, str | SupportsFloat):
+        raise TypeError(f"{type(content).__name__} where a number belongs")
+    return float(content)
+
+
+def as_number(content: object) -> float:
     """A number; null is NaN."""
     if content is None:
         return math.nan
@@ -106,49 +122,56 @@ def as_number(content: Any) -> float:
         raise TypeError("a truth value where a number belongs")
     if isinstance(content, str) and content not in ("Infinity", "-Infinity"):
         raise TypeError("text where a number belongs")
-    return float(content)
+    return _float(content)
 
 
-def as_numbers(content: Any) -> dict[str, float]:
+def as_numbers(content: object) -> dict[str, float]:
     """Named numbers."""
     return {as_text(name): as_number(value) for name, value in as_mapping(content).items()}
 
 
-def as_text(content: Any) -> str:
+def as_text(content: object) -> str:
     """Text."""
     if not isinstance(content, str):
         raise TypeError(f"{type(content).__name__} where text belongs")
     return content
 
 
-def as_id(content: Any) -> int | str:
+def as_whole(content: object) -> int:
+    """A whole number."""
+    if isinstance(content, bool) or not isinstance(content, int):
+        raise TypeError(f"{type(content).__name__} where a whole number belongs")
+    return content
+
+
+def as_id(content: object) -> int | str:
     """An id of a data set: a whole number or text."""
     if isinstance(content, bool) or not isinstance(content, int | str):
         raise TypeError(f"{type(content).__name__} where an id belongs")
     return content
 
 
-def as_list(content: Any) -> list[Any]:
+def as_list(content: object) -> list[Json]:
     """A list."""
     if not isinstance(content, list):
         raise TypeError(f"{type(content).__name__} where a list belongs")
     return content
 
 
-def as_mapping(content: Any) -> dict[str, Any]:
+def as_mapping(content: object) -> dict[str, Json]:
     """Named values."""
     if not isinstance(content, dict):
         raise TypeError(f"{type(content).__name__} where named values belong")
     return content
 
 
-def write_json(path: Path, content: Any, *, indent: int | None = None) -> None:
+def write_json(path: Path, content: Json, *, indent: int | None = None) -> None:
     """Write strict JSON: a NaN that slipped through is a bug, not a file."""
     text = json.dumps(content, indent=indent, allow_nan=False)
     write_bytes(path, text.encode("ascii") + b"\n")
 
 
-def read_json(path: Path, *, limit: int = MAX_JSON_BYTES, strict: bool = True) -> Any:
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES, strict: bool = True) -> Json:
     """Read JSON that a stranger may have written.
 
     Args:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import xai_detect
 from xai_detect.values.detections import Provenance
 from xai_detect.values.files import file_sha256
 from xai_detect.values.images import SUFFIXES
 from xai_detect.values.json import (
+    Json,
     as_id,
     as_list,
     as_mapping,
@@ -48,12 +48,12 @@ class Header:
     provenance: Provenance
     class_names: tuple[str, ...]
     method: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     confidence: float = math.nan
     asked: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     sentences: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     version: str = xai_detect.__version__
     category_ids: tuple[int | str, ...] = ()
@@ -65,7 +65,7 @@ def with_files(header: Header) -> Header:
     return replace(header, files={name: digest for name, digest in digests.items() if digest})
 
 
-def _digest(setting: Any) -> str:
+def _digest(setting: object) -> str:
     """Digest of the files behind a setting, which may list several; empty if it names none."""
     if not isinstance(setting, str):
         return ""
@@ -100,14 +100,14 @@ def differences(before: Header, now: Header) -> list[str]:
     return list(_differences(_compared(before), _compared(now), ""))
 
 
-def _compared(header: Header) -> dict[str, Any]:
+def _compared(header: Header) -> dict[str, Json]:
     options = {name: value for name, value in header.options.items() if name != "images"}
     if "truth" in options:  # compared with every image anew at each start
         options["truth"] = "annotations"
     return header_to_json(replace(header, category_ids=(), options=options))
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> Iterator[str]:
+def _differences(old: Mapping[str, Json], new: Mapping[str, Json], what: str) -> Iterator[str]:
     for key in dict.fromkeys((*new, *old)):
         before, now = old.get(key), new.get(key)
         name = f"{what} {key}".strip()
@@ -121,7 +121,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> I
             yield f"{name}: {before} there, {now} here"
 
 
-def header_to_json(header: Header) -> dict[str, Any]:
+def header_to_json(header: Header) -> dict[str, Json]:
     """The header, ready to be written or compared."""
     return {
         "version": header.version,
@@ -139,32 +139,32 @@ def header_to_json(header: Header) -> dict[str, Any]:
     }
 
 
-def header_from_json(content: Any, path: Path) -> Header:
+def header_from_json(content: object, path: Path) -> Header:
     """Read a header back.
 
     Raises:
         InputError: If something is missing or of another kind.
     """
     with damaged(path):
-        model = as_mapping(content["model"])
-        asked = content["asked"]
+        known = as_mapping(content)
+        model, asked = as_mapping(known["model"]), known["asked"]
         return Header(
             provenance=Provenance(
                 **{key: as_text(model[key]) for key in Provenance.__dataclass_fields__}
             ),
-            class_names=tuple(as_text(name) for name in as_list(content["class_names"])),
-            method=as_text(content["method"]),
-            settings=as_mapping(content["settings"]),
-            confidence=as_number(content["confidence"]),
+            class_names=tuple(as_text(name) for name in as_list(known["class_names"])),
+            method=as_text(known["method"]),
+            settings=as_mapping(known["settings"]),
+            confidence=as_number(known["confidence"]),
             asked=None if asked is None else as_text(asked),
-            limits=as_numbers(content["limits"]),
-            sentences=_texts(content["sentences"]),
-            options=as_mapping(content["options"]),
-            files=_texts(content["files"]),
-            version=as_text(content["version"]),
-            category_ids=tuple(as_id(given) for given in as_list(content["category_ids"])),
+            limits=as_numbers(known["limits"]),
+            sentences=_texts(known["sentences"]),
+            options=as_mapping(known["options"]),
+            files=_texts(known["files"]),
+            version=as_text(known["version"]),
+            category_ids=tuple(as_id(given) for given in as_list(known["category_ids"])),
         )
 
 
-def _texts(content: Any) -> dict[str, str]:
+def _texts(content: object) -> dict[str, str]:
     return {name: as_text(value) for name, value in as_mapping(content).items()}

@@ -5,10 +5,10 @@ every size is checked before memory is taken.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from xai_detect.errors import InputError
 from xai_detect.output.folder.header import Header, header_from_json
@@ -16,7 +16,7 @@ from xai_detect.output.folder.pixels import image_from, image_sha256, read_maps,
 from xai_detect.output.folder.records import Record, record_from_json
 from xai_detect.values.detections import Provenance
 from xai_detect.values.findings import Explanation, Inspection
-from xai_detect.values.json import as_list, as_mapping, as_text, damaged, read_json
+from xai_detect.values.json import Json, as_list, as_mapping, as_text, damaged, read_json
 
 FORMAT = 2
 """Version of the folder's layout."""
@@ -44,7 +44,7 @@ class Run:
     folder: Path
     header: Header
     status: str
-    sessions: tuple[Mapping[str, Any], ...]
+    sessions: tuple[Mapping[str, Json], ...]
     finished: str
     failed: Mapping[str, str]
     records: tuple[Record, ...]
@@ -132,8 +132,9 @@ def load_run(folder: str | Path) -> Run:
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} holds no run ({MANIFEST} is missing)")
     path = inside(folder, MANIFEST)
-    content = read_json(path)
+    read = read_json(path)
     with damaged(path):
+        content = as_mapping(read)
         layout = content["format"]
     if layout != FORMAT:
         raise InputError(
@@ -142,7 +143,7 @@ def load_run(folder: str | Path) -> Run:
         )
     header = header_from_json(content, path)
     with damaged(path):
-        failed = {as_text(row["source"]): as_text(row["reason"]) for row in content["failed"]}
+        failed = _reasons(as_list(content["failed"]))
         sessions = tuple(as_mapping(session) for session in as_list(content["sessions"]))
         status, finished = as_text(content["status"]), as_text(content["finished"])
     records = read_records(folder, header.class_names)
@@ -159,8 +160,13 @@ def _failed_since(folder: Path) -> dict[str, str]:
     path = inside(folder, FAILURES)
     with damaged(path):
         lines = path.read_bytes().split(b"\n")[:-1]
-        rows = [as_mapping(json.loads(line)) for line in lines]
-        return {as_text(row["source"]): as_text(row["reason"]) for row in rows}
+        return _reasons(json.loads(line) for line in lines)
+
+
+def _reasons(failed: Iterable[object]) -> dict[str, str]:
+    """Why each source failed."""
+    rows = map(as_mapping, failed)
+    return {as_text(row["source"]): as_text(row["reason"]) for row in rows}
 
 
 def read_record(folder: Path, name: str, class_names: tuple[str, ...]) -> Record:

@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
 
 import torch
 
@@ -17,6 +16,7 @@ from xai_detect.values.detections import Detections, Target
 from xai_detect.values.findings import Evidence, Inspection, Level, Reason, Verdict
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
+    Json,
     as_box,
     as_id,
     as_list,
@@ -24,6 +24,7 @@ from xai_detect.values.json import (
     as_number,
     as_numbers,
     as_text,
+    as_whole,
     damaged,
     number,
     numbers_to_json,
@@ -60,7 +61,7 @@ class Record:
     detections: Detections
     targets: tuple[Target, ...]
     methods: tuple[str, ...]
-    settings: tuple[Mapping[str, Any], ...]
+    settings: tuple[Mapping[str, object], ...]
     measured: tuple[Mapping[str, float], ...]
     content_sizes: tuple[Size | None, ...]
     evidence: tuple[Evidence, ...]
@@ -78,7 +79,7 @@ def file_name(source: str) -> str:
     return f"{readable}-{digest}"
 
 
-def verdict_to_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_to_json(verdict: Verdict) -> dict[str, Json]:
     """A verdict with its reasons."""
     return {
         "level": verdict.level.value,
@@ -101,7 +102,7 @@ def record_to_json(
     image_sha256: str,
     image_id: int | str | None = None,
     file_sha256: str = "",
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Everything about one image except its pixels and maps."""
     found = inspection.detections
     rows = zip(
@@ -141,7 +142,7 @@ def record_to_json(
     }
 
 
-def outcome_to_json(outcome: Outcome | None) -> dict[str, Any] | None:
+def outcome_to_json(outcome: Outcome | None) -> dict[str, Json] | None:
     """A comparison with annotations; None where there is none."""
     if outcome is None:
         return None
@@ -151,7 +152,7 @@ def outcome_to_json(outcome: Outcome | None) -> dict[str, Any] | None:
     }
 
 
-def _target_to_json(target: Target) -> dict[str, Any]:
+def _target_to_json(target: Target) -> dict[str, Json]:
     return {
         "box": list(target.box),
         "label": target.label,
@@ -162,30 +163,33 @@ def _target_to_json(target: Target) -> dict[str, Any]:
     }
 
 
-def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> Record:
+def record_from_json(content: object, class_names: tuple[str, ...], path: Path) -> Record:
     """Read one image's record back; its name is that of the file it lies in.
 
     Raises:
         InputError: If something is missing, of another kind, or impossible.
     """
     with damaged(path):
-        rows = as_list(content["detections"])
-        height, width = (int(side) for side in content["image_size"])
+        known = as_mapping(content)
+        rows = [as_mapping(row) for row in as_list(known["detections"])]
+        height, width = (as_whole(side) for side in as_list(known["image_size"]))
         if height < 1 or width < 1 or height * width > MAX_PIXELS:
             raise ValueError(f"an image of {height} x {width} pixels")
         detections = Detections(
             boxes=torch.tensor([as_box(row["box"]) for row in rows]).reshape(-1, 4),
             scores=torch.tensor([as_number(row["score"]) for row in rows], dtype=torch.float32),
-            labels=torch.tensor([int(row["label"]) for row in rows], dtype=torch.int64),
-            candidates=torch.tensor([int(row["candidate"]) for row in rows], dtype=torch.int64),
+            labels=torch.tensor([as_whole(row["label"]) for row in rows], dtype=torch.int64),
+            candidates=torch.tensor(
+                [as_whole(row["candidate"]) for row in rows], dtype=torch.int64
+            ),
             proposals=torch.tensor([as_box(row["proposal"]) for row in rows]).reshape(-1, 4),
             image_size=(height, width),
             class_names=class_names,
         )
         return Record(
             name=path.stem,
-            source=as_text(content["source"]),
-            image_sha256=as_text(content["image_sha256"]),
+            source=as_text(known["source"]),
+            image_sha256=as_text(known["image_sha256"]),
             detections=detections,
             targets=tuple(_target(row["target"], class_names) for row in rows),
             methods=tuple(as_text(row["method"]) for row in rows),
@@ -194,9 +198,9 @@ def record_from_json(content: Any, class_names: tuple[str, ...], path: Path) -> 
             content_sizes=tuple(_content_size(row.get("content_size")) for row in rows),
             evidence=tuple(_evidence(row) for row in rows),
             verdicts=tuple(_verdict(row["verdict"]) for row in rows),
-            outcome=_outcome(content["outcome"], len(rows)),
-            image_id=None if content["image_id"] is None else as_id(content["image_id"]),
-            file_sha256=as_text(content["file_sha256"]),
+            outcome=_outcome(known["outcome"], len(rows)),
+            image_id=None if known["image_id"] is None else as_id(known["image_id"]),
+            file_sha256=as_text(known["file_sha256"]),
         )
 
 
@@ -204,49 +208,49 @@ def _size_to_json(size: Size | None) -> list[int] | None:
     return None if size is None else list(size)
 
 
-def _content_size(content: Any) -> Size | None:
+def _content_size(content: object) -> Size | None:
     if content is None:  # not known, or a record from before it was kept
         return None
-    height, width = (int(side) for side in content)
+    height, width = map(as_whole, as_list(content))
     if height < 1 or width < 1:
         raise ValueError(f"a network that saw {height} x {width} pixels")
     return height, width
 
 
-def _outcome(content: Any, count: int) -> Outcome | None:
+def _outcome(content: object, count: int) -> Outcome | None:
     if content is None:
         return None
-    right = as_list(content["right"])
-    if len(right) != count or not all(
-        answer is None or isinstance(answer, bool) for answer in right
-    ):
-        raise ValueError(f"{len(right)} outcomes for {count} detections")
-    missed = tuple(
-        (as_text(row["class"]), as_box(row["box"])) for row in as_list(content["missed"])
-    )
-    return Outcome(tuple(right), missed)
+    known = as_mapping(content)
+    answers = as_list(known["right"])
+    right = tuple(answer for answer in answers if answer is None or isinstance(answer, bool))
+    if not len(answers) == len(right) == count:
+        raise ValueError(f"{len(answers)} outcomes for {count} detections")
+    rows = map(as_mapping, as_list(known["missed"]))
+    return Outcome(right, tuple((as_text(row["class"]), as_box(row["box"])) for row in rows))
 
 
-def _target(content: Any, class_names: tuple[str, ...]) -> Target:
-    label = int(content["label"])
+def _target(content: object, class_names: tuple[str, ...]) -> Target:
+    known = as_mapping(content)
+    label = as_whole(known["label"])
     if not 0 <= label < len(class_names):
         raise ValueError(f"label {label} of {len(class_names)} classes")
     return Target(
-        box=as_box(content["box"]),
+        box=as_box(known["box"]),
         label=label,
-        score=as_number(content["score"]),
-        candidate=int(content["candidate"]),
+        score=as_number(known["score"]),
+        candidate=as_whole(known["candidate"]),
         class_names=class_names,
-        proposal=as_box(content["proposal"]),
+        proposal=as_box(known["proposal"]),
     )
 
 
-def _evidence(row: Any) -> Evidence:
+def _evidence(row: Mapping[str, object]) -> Evidence:
     words = {as_text(key): as_text(word) for key, word in as_mapping(row["words"]).items()}
     return Evidence(as_numbers(row["evidence"]), words)
 
 
-def _verdict(content: Any) -> Verdict:
+def _verdict(content: object) -> Verdict:
+    known = as_mapping(content)
     reasons = tuple(
         Reason(
             check=as_text(reason["check"]),
@@ -254,7 +258,7 @@ def _verdict(content: Any) -> Verdict:
             limit=as_number(reason["limit"]),
             sentence=as_text(reason["sentence"]),
         )
-        for reason in as_list(content["reasons"])
+        for reason in map(as_mapping, as_list(known["reasons"]))
     )
-    unmeasured = tuple(as_text(name) for name in as_list(content["unmeasured"]))
-    return Verdict(Level(content["level"]), reasons, unmeasured)
+    unmeasured = tuple(as_text(name) for name in as_list(known["unmeasured"]))
+    return Verdict(Level(as_text(known["level"])), reasons, unmeasured)
