@@ -13,8 +13,11 @@ from typing import Any
 from xai_detect.data import files
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
-from xai_detect.values.json import read_json, write_json
+from xai_detect.values.json import Json, read_json, write_json
 from xai_detect.values.truth import Item, Scan
+
+Row = Mapping[str, Any]
+"""What a file lists: its ids are whole numbers or text, the rest may be anything."""
 
 
 def read_coco(path: Path, images: Path | None = None) -> Dataset:
@@ -34,7 +37,7 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
     names = tuple(str(row["name"]) for row in categories)
     labels = {row["id"]: label for label, row in enumerate(categories)}
     named = {row["id"]: row for row in _rows(source, "images", ("id", "file_name"), path, problems)}
-    annotations: dict[Any, list[Mapping[str, Any]]] = {image_id: [] for image_id in named}
+    annotations: dict[int | str, list[Row]] = {image_id: [] for image_id in named}
     needed = ("id", "image_id", "category_id", "bbox")
     for row in _rows(source, "annotations", needed, path, problems):
         if row["image_id"] in annotations:
@@ -69,8 +72,8 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
 
 
 def _rows(
-    source: Any, key: str, needed: tuple[str, ...], path: Path, problems: list[str]
-) -> Iterator[Mapping[str, Any]]:
+    source: Json, key: str, needed: tuple[str, ...], path: Path, problems: list[str]
+) -> Iterator[Row]:
     """The list under a key; rows that lack something, or repeat an id, become problems."""
     if isinstance(source, list):
         raise InputError(
@@ -110,7 +113,7 @@ def _image_folder(path: Path, images: Path | None, names: list[str]) -> Path:
     )
 
 
-def _compare(row: Mapping[str, Any], size: tuple[int, int], problems: list[str]) -> None:
+def _compare(row: Row, size: tuple[int, int], problems: list[str]) -> None:
     recorded = (row.get("height", size[0]), row.get("width", size[1]))
     if recorded != size:
         problems.append(
@@ -120,7 +123,7 @@ def _compare(row: Mapping[str, Any], size: tuple[int, int], problems: list[str])
 
 
 def _item(
-    row: Mapping[str, Any],
+    row: Row,
     labels: Mapping[int | str, int],
     names: tuple[str, ...],
     size: tuple[int, int],
@@ -163,7 +166,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
     Raises:
         InputError: If the file cannot be written.
     """
-    annotations: list[dict[str, Any]] = []
+    annotations: list[dict[str, Json]] = []
     for scan in dataset.scans:
         for item in scan.items:
             x1, y1, x2, y2 = item.box
@@ -184,7 +187,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
     if len(kept) < len(annotations):
         for number, annotation in enumerate(annotations, start=1):
             annotation["id"] = number
-    content = {
+    content: dict[str, Json] = {
         "images": [
             {
                 "id": scan.image_id,

@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
 
@@ -79,7 +78,7 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is not a UTF-8 text file") from error
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, object]:
     """A YAML file that holds a mapping; tags that would build objects are refused.
 
     Raises:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
@@ -64,7 +63,7 @@ def read_yolo(path: Path, split: str | None = None) -> Dataset:
     )
 
 
-def _class_names(config: Mapping[str, Any], path: Path) -> dict[int, str]:
+def _class_names(config: Mapping[str, object], path: Path) -> dict[int, str]:
     """Names by class number, in number order."""
     names = config.get("names")
     if isinstance(names, list):
@@ -77,9 +76,10 @@ def _class_names(config: Mapping[str, Any], path: Path) -> dict[int, str]:
         raise InputError(f"{path}: the keys of names must be whole numbers") from error
 
 
-def _images(config: Mapping[str, Any], split: str, path: Path) -> tuple[Path, list[Path]]:
+def _images(config: Mapping[str, object], split: str, path: Path) -> tuple[Path, list[Path]]:
     """The data set's folder and the images of a split."""
-    entries = config[split] if isinstance(config[split], list) else [config[split]]
+    given = config[split]
+    entries = given if isinstance(given, list) else [given]
     stated = path.parent / str(config.get("path") or "")
     for root in dict.fromkeys((stated, path.parent)):
         places = [_place(root, str(entry), path) for entry in entries]
