@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,9 @@ FIGURES = (
 RECALLS = np.linspace(0, 1, 101)
 """Recall levels at which COCO reads precision."""
 
+Row = dict[str, int | float | list[float]]
+"""An object or a detection as pycocotools wants it."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AveragePrecision:
@@ -47,7 +49,7 @@ class AveragePrecision:
     curves_50: Float[Tensor, "c 101"]
 
 
-def _silent(method: Any) -> Any:
+def _silent(method: FunctionType) -> FunctionType:
     """A method of pycocotools without its prints; the standard output of all threads stays."""
     scope = {**method.__globals__, "print": lambda *_words, **_settings: None}
     return FunctionType(
@@ -119,7 +121,7 @@ def _or_nan(value: float) -> float:
     return math.nan if value < 0 else float(value)
 
 
-def _truth_rows(image: int, truth: Truth, class_count: int) -> Iterator[dict[str, Any]]:
+def _truth_rows(image: int, truth: Truth, class_count: int) -> Iterator[Row]:
     for box, label, area, crowd, difficult in zip(
         truth.boxes.tolist(),
         truth.labels.tolist(),
@@ -133,7 +135,7 @@ def _truth_rows(image: int, truth: Truth, class_count: int) -> Iterator[dict[str
             yield row | {"area": area, "iscrowd": int(crowd), "difficult": int(difficult)}
 
 
-def _detection_rows(image: int, detections: Detections) -> Iterator[dict[str, Any]]:
+def _detection_rows(image: int, detections: Detections) -> Iterator[Row]:
     for box, label, score in zip(
         detections.boxes.tolist(),
         detections.labels.tolist(),
@@ -146,12 +148,12 @@ def _detection_rows(image: int, detections: Detections) -> Iterator[dict[str, An
         }  # fmt: skip
 
 
-def _row(image: int, box: Sequence[float], label: int) -> dict[str, Any]:
+def _row(image: int, box: Sequence[float], label: int) -> Row:
     x1, y1, x2, y2 = box
     return {"image_id": image, "category_id": label + 1, "bbox": [x1, y1, x2 - x1, y2 - y1]}
 
 
-def _index(rows: list[dict[str, Any]], image_count: int, class_count: int) -> COCO:
+def _index(rows: list[Row], image_count: int, class_count: int) -> COCO:
     store = _Store()
     store.dataset = {
         "images": [{"id": image + 1} for image in range(image_count)],
