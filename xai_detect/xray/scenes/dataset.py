@@ -10,7 +10,6 @@ Masks are amodal and stored as COCO run-length encodings, which are exact; ``isc
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from pycocotools import mask as coco_mask
 
 from xai_detect.errors import InputError
 from xai_detect.values.files import write_bytes
+from xai_detect.values.json import Json
 from xai_detect.xray.physics.scanner import quantise
 from xai_detect.xray.scenes.scan import Scan
 from xai_detect.xray.scenes.shadows import Shadow
@@ -28,7 +28,7 @@ from xai_detect.xray.things.items import BENIGN, DANGEROUS
 QUALITY = 92
 
 
-def encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
+def encode(mask: NDArray[np.bool_]) -> dict[str, Json]:
     """A mask ``(h, w)`` as compressed COCO run lengths."""
     encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
@@ -42,7 +42,7 @@ def full_mask(shadow: Shadow, size: int) -> NDArray[np.bool_]:
     return mask
 
 
-def annotation(mask: NDArray[np.bool_], **fields: Any) -> dict[str, Any]:
+def annotation(mask: NDArray[np.bool_], **fields: Json) -> dict[str, Json]:
     """A COCO annotation of a mask that is not empty; ``fields`` are added as they are."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     x, y = int(columns[0]), int(rows[0])
@@ -58,7 +58,7 @@ def annotation(mask: NDArray[np.bool_], **fields: Any) -> dict[str, Any]:
 
 def annotations(
     made: Scan, image_id: int, first: int, names: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Json]]:
     """Annotations of the scan's items whose label is in ``names``.
 
     Args:
@@ -67,7 +67,7 @@ def annotations(
         first: Id of the first annotation.
         names: Category names; the category id is the position plus one.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, Json]] = []
     size = made.image.shape[0]
     for thing, shadow, over in zip(made.scene.things, made.shadows, made.overlaps, strict=True):
         if thing.label is None or thing.label not in names or not shadow.mask.any():
@@ -86,7 +86,7 @@ def annotations(
     return rows
 
 
-def categories(names: Sequence[str]) -> list[dict[str, Any]]:
+def categories(names: Sequence[str]) -> list[dict[str, Json]]:
     """COCO categories, ids from 1; the simulator's items say whether they are dangerous."""
     kinds = dict.fromkeys(DANGEROUS, "dangerous") | dict.fromkeys(BENIGN, "benign")
     return [
@@ -119,6 +119,6 @@ def write_raw(folder: Path, stem: str, made: Scan) -> None:
         (folder / f"{stem}_{name}.png").write_bytes(encoded.tobytes())
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Json]) -> None:
     """Write JSON with a stable order of keys, whole or not at all."""
     write_bytes(path, json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii"))

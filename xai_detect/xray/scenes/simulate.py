@@ -8,7 +8,7 @@ same bytes, a longer set begins with the shorter one, and the number of processe
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from xai_detect.errors import InputError
+from xai_detect.values.json import Json
 from xai_detect.xray.scenes import dataset
 from xai_detect.xray.scenes.planted import WORLDS, Planted, render
 from xai_detect.xray.scenes.projection import insert_random, load_bags
@@ -60,6 +61,14 @@ class _Job:
     variant: str
     bags: tuple[Path, ...]
     packing: Packing
+
+
+class _Made(NamedTuple):
+    """Rows about one scan, its annotations without ids."""
+
+    image: dict[str, Json]
+    annotations: list[dict[str, Json]]
+    everything: list[dict[str, Json]]
 
 
 def simulate(
@@ -122,19 +131,19 @@ def simulate(
         bags,
         packing or Packing(),
     )
-    records = []
+    records: list[_Made] = []
     # generator: records come in the order of the scans, each as soon as it is ready
     pool = Parallel(n_jobs=workers, return_as="generator")
     threads = cv2.getNumThreads()
     try:
-        for record in pool(delayed(_one)(job, index) for index in range(scans)):
+        for record in pool(delayed(_make)(job, index) for index in range(scans)):
             records.append(record)
             if progress is not None:
                 progress(len(records), scans)
     finally:
         cv2.setNumThreads(threads)
     names = WORLDS[planted] if planted is not None else tuple(DANGEROUS)
-    info = {
+    info: dict[str, Json] = {
         "simulator": SIMULATOR,
         "seed": seed,
         "scans": scans,
@@ -142,11 +151,13 @@ def simulate(
         "planted": planted,
         "variant": variant,
     }
-    items = _write(file, records, "annotations", names, info)
+    images = [made.image for made in records]
+    items = _write(file, images, [row for made in records for row in made.annotations], names, info)
     if planted is None and into is None:
         everything = out / "truth" / f"items_{split}.json"
-        _write(everything, records, "everything", (*DANGEROUS, *BENIGN), info)
-    clean = sum(not record["annotations"] for record in records)
+        rows = [row for made in records for row in made.everything]
+        _write(everything, images, rows, (*DANGEROUS, *BENIGN), info)
+    clean = sum(not made.annotations for made in records)
     return Simulated(out, file, scans, items, clean)
 
 
@@ -177,8 +188,8 @@ def _check(
         raise InputError("a raw pair cannot be written with into: real scans have colours only")
 
 
-def _one(job: _Job, index: int) -> dict[str, Any]:
-    """Make and write one scan; gives its records without annotation ids."""
+def _make(job: _Job, index: int) -> _Made:
+    """Make and write one scan."""
     # one thread per process: many small operations, and the sum is faster with two processes
     cv2.setNumThreads(1)
     rng = np.random.default_rng([job.seed, index])
@@ -191,15 +202,16 @@ def _one(job: _Job, index: int) -> dict[str, Any]:
     if job.raw:
         dataset.write_raw(job.out / "raw" / job.split, f"{index:06d}", made)
     scanner = made.scene.scanner
-    extra = {"bag": made.scene.bag, "palette": scanner.palette, "photons": round(scanner.photons)}
-    return {
-        "image": _image(index, name, made.image.shape[:2]) | extra,
-        "annotations": dataset.annotations(made, index + 1, 0, tuple(DANGEROUS)),
-        "everything": dataset.annotations(made, index + 1, 0, (*DANGEROUS, *BENIGN)),
-    }
+    image = _image(index, name, made.image.shape[:2])
+    image |= {"bag": made.scene.bag, "palette": scanner.palette, "photons": round(scanner.photons)}
+    return _Made(
+        image,
+        dataset.annotations(made, index + 1, 0, tuple(DANGEROUS)),
+        dataset.annotations(made, index + 1, 0, (*DANGEROUS, *BENIGN)),
+    )
 
 
-def _planted(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any]:
+def _planted(job: _Job, index: int, rng: np.random.Generator) -> _Made:
     planted: Planted = compose_apart(str(job.planted), rng)
     if job.variant != "plain":
         planted = planted.swapped() if job.variant == "swapped" else planted.removed()
@@ -212,7 +224,7 @@ def _planted(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any]:
     (job.out / cause).write_bytes(encoded.tobytes())
     rows = []
     if made.item.any():
-        fields = {
+        fields: dict[str, Json] = {
             "image_id": index + 1,
             "category_id": made.label + 1,
             "material": "",
@@ -222,10 +234,10 @@ def _planted(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any]:
         if made.cause.any():
             rows[0]["cause"] = dataset.encode(made.cause)
     image = _image(index, name, made.image.shape[:2])
-    return {"image": image | {"world": job.planted, "cause": cause}, "annotations": rows}
+    return _Made(image | {"world": job.planted, "cause": cause}, rows, [])
 
 
-def _projected(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any]:
+def _projected(job: _Job, index: int, rng: np.random.Generator) -> _Made:
     path = job.bags[index % len(job.bags)]
     made = insert_random(path, rng)
     name = _store(job, index, made.image)
@@ -238,7 +250,7 @@ def _projected(job: _Job, index: int, rng: np.random.Generator) -> dict[str, Any
         overlap=0.0,
     )
     image = _image(index, name, made.image.shape[:2]) | {"bag": path.name}
-    return {"image": image, "annotations": [row]}
+    return _Made(image, [row], [])
 
 
 def _store(job: _Job, index: int, image: NDArray[np.uint8]) -> str:
@@ -247,23 +259,22 @@ def _store(job: _Job, index: int, image: NDArray[np.uint8]) -> str:
     return name
 
 
-def _image(index: int, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
+def _image(index: int, name: str, shape: tuple[int, ...]) -> dict[str, Json]:
     return {"id": index + 1, "file_name": name, "height": shape[0], "width": shape[1]}
 
 
 def _write(
     file: Path,
-    records: list[dict[str, Any]],
-    key: str,
+    images: list[dict[str, Json]],
+    rows: list[dict[str, Json]],
     names: tuple[str, ...],
-    info: dict[str, Any],
+    info: dict[str, Json],
 ) -> int:
     """Number the annotations and write a COCO file; gives their count."""
-    rows = [row for record in records for row in record[key]]
     numbered = [row | {"id": index + 1} for index, row in enumerate(rows)]
-    content = {
+    content: dict[str, Json] = {
         "info": {"description": "simulated X-ray scans", **info},
-        "images": [record["image"] for record in records],
+        "images": images,
         "annotations": numbered,
         "categories": dataset.categories(names),
     }

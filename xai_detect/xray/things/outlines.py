@@ -4,7 +4,6 @@ An outline is an ``(n, 2)`` float array of x, y corners, centred near the origin
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ Outline = NDArray[np.float64]
 #: A length or angle; spelt out because a strict type checker takes no int for a float.
 Number = int | float
 #: Corner points as an array, or as a list of pairs.
-Points = NDArray[Any] | Sequence[Any]
+Points = NDArray[np.number] | Sequence[Number] | Sequence[Sequence[Number] | Outline]
 
 
 def polygon(points: Points) -> Outline:
