@@ -76,7 +76,7 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
 )
 
 
-def build_method(name: str, **settings: Any) -> PlacedMethod[Any]:
+def build_method(name: str, **settings: object) -> PlacedMethod[Any]:
     """A method by name, with its defaults or with the given hyper-parameters.
 
     Raises:

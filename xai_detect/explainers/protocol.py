@@ -105,8 +105,9 @@ class PlacedMethod(Protocol[D]):
 Method = Union[ImageMethod[D], PlacedMethod[D]]  # noqa: UP007 - takes a parameter, as Method[Any]
 
 
-def settings_of(method: Method[Any]) -> dict[str, Any]:
+def settings_of(method: Method[Any]) -> dict[str, object]:
     """The hyper-parameters of a method, enough to build it again; none if it is no dataclass."""
-    given: Any = method  # a protocol cannot say that its methods are dataclasses
-    fields = dataclasses.fields(given) if dataclasses.is_dataclass(given) else ()
-    return {field.name: getattr(given, field.name) for field in fields}
+    given: object = method  # a protocol cannot say that its methods are dataclasses
+    if not dataclasses.is_dataclass(given):
+        return {}
+    return {field.name: getattr(given, field.name) for field in dataclasses.fields(given)}

@@ -17,7 +17,7 @@ WORDS = {
 }
 
 
-def checked_settings(method: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def checked_settings(method: type[Any], given: Mapping[str, object]) -> dict[str, object]:
     """The given hyper-parameters, of the types that the method's fields are declared as.
 
     A whole number may stand for a number and a list for a tuple, since JSON knows no other;
@@ -47,7 +47,7 @@ def checked_settings(method: type[Any], given: Mapping[str, Any]) -> dict[str, A
     return checked
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def _fits(value: object, hint: Any) -> bool:
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return any(_fits(value, part) for part in parts)
@@ -64,7 +64,7 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, (int, float)) if hint is float else isinstance(value, hint)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     kinds = {bool: "a truth value", int: WORDS[int], float: WORDS[float], str: WORDS[str]}
     if value is None:
         return ""

@@ -14,9 +14,9 @@ Layers are opened in one of two ways:
 Maps are never rescaled before they are added.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -272,8 +272,8 @@ def _opened(
     outputs: dict[str, Tensor] = {}
     leaves: dict[str, Tensor] = {}
 
-    def opener(name: str) -> Any:
-        def add_zero(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
+    def opener(name: str) -> Callable[[nn.Module, object, object], Tensor]:
+        def add_zero(_module: nn.Module, _inputs: object, output: object) -> Tensor:
             if not isinstance(output, Tensor) or output.ndim != 4 or len(output) != 1:
                 raise InputError(
                     f"layer {name!r} answers with {_words(output)}; "
@@ -297,7 +297,7 @@ def _opened(
             hook.remove()
 
 
-def _words(output: Any) -> str:
+def _words(output: object) -> str:
     if isinstance(output, Tensor):
         return f"a tensor {tuple(output.shape)}"
     return f"a {type(output).__name__}"

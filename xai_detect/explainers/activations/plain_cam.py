@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -85,8 +85,8 @@ def _pooled(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> _Po
         if isinstance(part, nn.Linear) and part.out_features == classes
     }
 
-    def watch(part: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(part, nn.Linear):
+    def watch(part: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if isinstance(part, nn.Linear) and isinstance(inputs[0], Tensor):
             linears.append((part, inputs[0].detach()))
         elif isinstance(output, Tensor) and output.ndim == 4 and output.shape[1] in wide:
             maps.append(output.detach())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
 
-RECTIFIERS: Mapping[Callable[..., Tensor], Callable[..., Tensor]] = MappingProxyType(
+RECTIFIERS: Mapping[Callable[..., object], Callable[..., Tensor]] = MappingProxyType(
     {
         functional.relu: functional.relu,
         functional.relu_: functional.relu,
@@ -49,11 +49,11 @@ class Guided(TorchFunctionMode):
 
     def __torch_function__(
         self,
-        func: Any,
-        _types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+        func: Callable[..., object],
+        _types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         """Run one call of torch."""
         given = dict(kwargs or {})
         calm = RECTIFIERS.get(func)

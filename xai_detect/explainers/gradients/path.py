@@ -1,7 +1,7 @@
 """Gradients of several targets at once, integrated along a straight path."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import captum.attr
 import torch
@@ -200,7 +200,7 @@ class StraightPath:
         returns several targets' gradients of the same forward pass, stacked along the channels.
         """
 
-        def all_targets(inputs: tuple[Tensor], **_settings: Any) -> tuple[Tensor]:
+        def all_targets(inputs: tuple[Tensor], **_settings: object) -> tuple[Tensor]:
             gradients, _scores = self._probe.gradients(inputs[0], rows.tolist())
             return (gradients.flatten(0, 1)[None],)
 

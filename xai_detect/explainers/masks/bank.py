@@ -7,7 +7,7 @@ drawn at any resolution, and no image is resized for it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ class MaskBank:
 
 def _hadamard_rows(order: int, cells: int, generator: np.random.Generator) -> np.ndarray:
     """Rows in random order; columns, and the sign of every row and column, at random."""
-    signs: Any = hadamard(order, dtype=np.int8)
+    signs: np.ndarray = hadamard(order, dtype=np.int8)
     rows, columns = generator.permutation(order), generator.permutation(order)[:cells]
     picked = signs[rows][:, columns]
     picked *= generator.choice(np.array([-1, 1], dtype=np.int8), (order, 1))

@@ -5,7 +5,7 @@ the scene. What is counted is boxes, not images.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy.special
@@ -36,12 +36,12 @@ label of -1 marks a region of unknown content, which is neither sampled nor used
 class Moments(NamedTuple):
     """Number, mean and sum of squared deviations of some boxes, per channel."""
 
-    n: Any
-    mean: Any
-    squares: Any
+    n: float | np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
 
     @property
-    def deviation(self) -> Any:
+    def deviation(self) -> np.ndarray:
         """Standard deviation with n - 1; NaN below two boxes."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.sqrt(np.where(self.n > 1, self.squares / (self.n - 1.0), np.nan))

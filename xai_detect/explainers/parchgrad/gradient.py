@@ -3,9 +3,9 @@
 The hook multiplies each channel by a factor; autograd does the rest (stride, dilation, groups).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -112,14 +112,14 @@ class PartitionedProbe(Probe):
         relevant = self._choices[row][layer].to(gradient.device)
         return repartition(gradient, relevant, layer.groups, self._rule)
 
-    def _hook(self, layer: Layer) -> Any:
+    def _hook(self, layer: Layer) -> Callable[[nn.Module, object, Tensor], None]:
         def turn(gradient: Tensor) -> Tensor:
             parts = zip(
                 torch.split(gradient, 1), self._rows, strict=True
             )  # each sample is one target's
             return torch.cat([self._turned(part, row, layer) for part, row in parts])
 
-        def attach(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
+        def attach(_part: nn.Module, _inputs: object, output: Tensor) -> None:
             if output.requires_grad:
                 output.register_hook(turn)  # type: ignore[no-untyped-call]
 

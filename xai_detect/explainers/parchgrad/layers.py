@@ -113,7 +113,7 @@ def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -
     watch = _Watch(input_size, read)
     with lent(module), ExitStack() as hooks:
         for name, part in module.named_modules():
-            seen: Any = None
+            seen: Callable[..., None] | None = None
             if isinstance(part, nn.Conv2d):
                 seen = watch.convolution(name, name in names)
             elif isinstance(part, ELEMENTWISE) or type(part).__name__ == "FrozenBatchNorm2d":
@@ -137,11 +137,13 @@ class _Watch:
         self._output: Tensor | None = None
         self._version = 0
 
-    def resized(self, _part: nn.Module, _inputs: Any, output: Any) -> None:
+    def resized(self, _part: nn.Module, _inputs: object, output: Any) -> None:
         """Torchvision networks resize by themselves, then pad."""
         self._content_size = tuple(output[0].image_sizes[0])
 
-    def convolution(self, name: str, wanted: bool) -> Callable[[nn.Module, Any, Tensor], None]:
+    def convolution(
+        self, name: str, wanted: bool
+    ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(_part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             if self._padded_size is None:  # the first convolution sees the image itself
                 self._padded_size = (inputs[0].shape[2], inputs[0].shape[3])

@@ -5,6 +5,7 @@ All knowledge of zennit is here and in ``lrp``. Zennit is LGPL-3.0 and an option
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -64,7 +65,7 @@ def refuse(module: nn.Module) -> None:
             )
 
 
-def _zennit() -> Any:
+def _zennit() -> ModuleType:
     try:
         import zennit.canonizers
         import zennit.composites
@@ -76,7 +77,7 @@ def _zennit() -> Any:
     return zennit
 
 
-def _composite(zennit: Any, name: str, gamma: float) -> Any:
+def _composite(zennit: ModuleType, name: str, gamma: float) -> Any:
     """Flat rule at the first layer, epsilon at dense ones, z+ or gamma at the convolutions between.
 
     At z+ biases take no relevance: shares are those of the inputs alone. Elsewhere they take their
@@ -102,7 +103,7 @@ def _guard(name: str) -> Callable[..., None]:
                 "that all levels share; use integrated_gradients"
             )
 
-    def watch(_part: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def watch(_part: nn.Module, _inputs: object, output: Tensor) -> None:
         if output.requires_grad:
             output.register_hook(refused)  # type: ignore[no-untyped-call]
 
@@ -116,11 +117,11 @@ def _order_of(
 
     Zennit keeps what it saw at a layer's last call only.
     """
-    made: list[tuple[nn.Module, Tensor]] = []  # outputs are held, so that none is mistaken
+    made: list[tuple[nn.Module, object]] = []  # outputs are held, so that none is mistaken
     used: dict[nn.Module, int] = {}
     pairs: list[tuple[nn.Module, nn.Module]] = []
 
-    def watch(part: nn.Module, inputs: Any, output: Any) -> None:
+    def watch(part: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         used[part] = used.get(part, 0) + 1
         if isinstance(part, LINEAR):
             made.append((part, output))

@@ -113,7 +113,13 @@ class _Linear(torch.autograd.Function):
 class Rules(TorchFunctionMode):
     """While it is entered, functions between layers hand relevance backward."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: object,
+        args: tuple[object, ...] = (),
+        kwargs: dict[str, object] | None = None,
+    ) -> object:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         moving = [value for value in args[:2] if isinstance(value, Tensor) and value.requires_grad]
         if not moving or not torch.is_grad_enabled():
@@ -123,7 +129,9 @@ class Rules(TorchFunctionMode):
         if name in ACTIVATIONS:
             return _Pass.apply(args[0], _quiet(func, args, kwargs))
         if name in ADDITIONS or name in DIFFERENCES:
-            return _sum(func, args, kwargs, name in DIFFERENCES, len(moving))
+            if len(moving) == 2 and kwargs.get("alpha", 1) == 1:
+                return _sum(name, *moving)
+            return _Pass.apply(moving[0], _quiet(func, args, kwargs))
         if name in PRODUCTS:
             answer = _quiet(func, args, kwargs)
             if len(moving) == 1:
@@ -136,30 +144,25 @@ class Rules(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _sum(func: Any, args: Any, kwargs: Any, minus: bool, moving: int) -> Any:
-    if moving == 1 or kwargs.get("alpha", 1) != 1:
-        source = next(value for value in args if isinstance(value, Tensor) and value.requires_grad)
-        return _Pass.apply(source, _quiet(func, args, kwargs))
-    first, second = args[:2]
-    if not minus:
+def _sum(name: str, first: Tensor, second: Tensor) -> Tensor:
+    if name in ADDITIONS:
         return _Share.apply(first, second)
-    reverse = getattr(func, "__name__", "") in ("rsub", "__rsub__")
-    return (
-        _Share.apply(second, _negative(first))
-        if reverse
-        else _Share.apply(first, _negative(second))
-    )
+    if name in ("rsub", "__rsub__"):
+        return _Share.apply(second, _negative(first))
+    return _Share.apply(first, _negative(second))
 
 
 def _negative(values: Tensor) -> Tensor:
     return _Pass.apply(values, -values.detach())
 
 
-def _still(value: Any) -> Any:
+def _still(value: object) -> object:
     return value.detach() if isinstance(value, Tensor) else value
 
 
-def _quiet(func: Any, args: Any, kwargs: Any) -> Tensor:
+def _quiet(
+    func: Callable[..., Tensor], args: tuple[object, ...], kwargs: dict[str, object]
+) -> Tensor:
     """The answer alone; functions that write into their input get a copy."""
     with torch.no_grad():
         copies = (value.detach().clone() if isinstance(value, Tensor) else value for value in args)

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import FunctionType, MethodType, SimpleNamespace
+from types import FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -108,7 +108,7 @@ class PartitionShap:
         ]
 
     def _owen(
-        self, shap: Any, score: Callable[[np.ndarray], np.ndarray], tree: np.ndarray
+        self, shap: ModuleType, score: Callable[[np.ndarray], np.ndarray], tree: np.ndarray
     ) -> np.ndarray:
         """What each node of the tree adds and its halves do not share out."""
         with _without_numba_warnings():
@@ -244,7 +244,7 @@ def spread(
     return torch.from_numpy(heatmap).float()
 
 
-def _shap() -> Any:
+def _shap() -> ModuleType:
     # Its import and its compiler warn about versions of other packages, none of them ours.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

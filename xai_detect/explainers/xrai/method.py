@@ -123,7 +123,7 @@ class XRAI:
         """The method beneath, once per baseline."""
         kind = UNDER[self.under]
         fields = {field.name for field in dataclasses.fields(kind)}
-        settings: dict[str, Any] = {"scalar": self.scalar}
+        settings: dict[str, str] = {"scalar": self.scalar}
         if "statistics" in fields:
             settings["statistics"] = self.statistics
         if "baseline" not in fields:
