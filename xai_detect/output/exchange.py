@@ -194,13 +194,13 @@ def from_coco_results(
     }
     if len(label_by_id) < len(class_names):
         raise InputError("two classes have the same category id, so rows cannot be told apart")
-    rows = read_json(Path(source)) if isinstance(source, str | Path) else source
+    listed = read_json(Path(source)) if isinstance(source, str | Path) else source
     found: dict[int | str, list[tuple[list[float], float, int]]] = {
         image_id: [] for image_id in image_sizes
     }
-    if not isinstance(rows, Sequence) or isinstance(rows, str):
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InputError("COCO results are a list of rows; this is something else")
-    for number, row in enumerate(rows):
+    for number, row in enumerate(listed):
         try:
             image_id, box, score, label = _coco_row(row, label_by_id)
             found[image_id].append((box, score, label))
