@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.place import Image, place
@@ -58,18 +59,19 @@ def match_candidates(detector: Detector, image: Image, detections: Detections) -
     unknown = (detections.candidates == UNKNOWN).nonzero()[:, 0].tolist()
     if not unknown:
         return detections
-    named = _named(detector, placed.pixels)
+    predictions = named(detector, placed.pixels)
     candidates, proposals = detections.candidates.clone(), detections.proposals.clone()
     for row in unknown:
-        found = _best(named.raw, frame, detections, row)
+        found = _best(predictions.raw, frame, detections, row)
         if found is not None:
-            candidates[row] = named.candidates[0, found]
-            if named.proposals is not None:
-                proposals[row] = frame.boxes_to_image(named.proposals[0, found][None])[0]
+            candidates[row] = predictions.candidates[0, found]
+            if predictions.proposals is not None:
+                proposals[row] = frame.boxes_to_image(predictions.proposals[0, found][None])[0]
     return replace(detections, candidates=candidates, proposals=proposals)
 
 
-def _named(detector: RawDetector, pixels: Tensor) -> Named:
+def named(detector: RawDetector, pixels: Float[Tensor, "b 3 i j"]) -> Named:
+    """Every raw prediction with what a target calls it; the number of its row where nothing else."""
     if isinstance(detector, NamedDetector):
         return detector.named(pixels)
     raw = detector.raw(pixels)

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.values.boxes import Size
+from xai_detect.values.boxes import Box, Size
 from xai_detect.values.detections import Detections, Provenance, Target
 from xai_detect.values.truth import Outcome
 
@@ -48,19 +48,38 @@ class Level(StrEnum):
     UNTRUSTED = "UNTRUSTED"
 
 
+class Answer(StrEnum):
+    """What a test says decides a detection.
+
+    ``object`` is the object or what touches it; ``unclear`` that neither could be shown;
+    ``unmeasured`` that the test does not apply or could not be made.
+    """
+
+    OBJECT = "object"
+    SURROUNDINGS = "surroundings"
+    UNCLEAR = "unclear"
+    UNMEASURED = "unmeasured"
+
+
 class Evidence(Mapping[str, float]):
-    """Named floats measured for one detection; NaN means unmeasured.
+    """What was measured for one detection: named floats, NaN where unmeasured.
 
     The names and what they mean are listed in ``xai_detect.trust.evidence``.
 
     Attributes:
-        words: Class names that sentences need: ``name``, ``rival_name``, ``rival_box_name``.
+        words: What is no number, by name: answers of tests, where they ended, class names.
+        places: Parts of the image that the tests or the map found, by name, in image pixels.
     """
 
-    def __init__(self, values: Mapping[str, float], words: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, float],
+        words: Mapping[str, str] | None = None,
+        places: Mapping[str, tuple[Box, ...]] | None = None,
+    ) -> None:
         self._values = {name: float(value) for name, value in values.items()}
-        unknown = {"name": "the class", "rival_name": "another", "rival_box_name": "another"}
-        self.words: Mapping[str, str] = MappingProxyType({**unknown, **(words or {})})
+        self.words: Mapping[str, str] = MappingProxyType(dict(words or {}))
+        self.places: Mapping[str, tuple[Box, ...]] = MappingProxyType(dict(places or {}))
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]
@@ -72,58 +91,68 @@ class Evidence(Mapping[str, float]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Evidence({self._values!r})"
+        return f"Evidence({self._values!r}, {dict(self.words)!r})"
 
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One check that spoke for or against a detection.
-
-    Attributes:
-        check: Name of the check.
-        value: What was measured.
-        limit: What the policy asked for.
-        sentence: The finding in words for a reader who does not program.
-    """
-
-    check: str
-    value: float
-    limit: float
-    sentence: str
+    def answer(self, test: str) -> Answer:
+        """What a test answered: ``reason``, ``name``, ``presence`` or ``swap``."""
+        return Answer(self.words.get(test, Answer.UNMEASURED))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to "can this detection be trusted?".
+    """The answer to "what decides this detection, and how far may it be believed?".
 
     Attributes:
         level: ``TRUSTED``, ``UNCERTAIN`` or ``UNTRUSTED``.
-        reasons: What decided it, the weightiest first; never empty.
-        unmeasured: Names of checks that had no number to read; they never count as passed.
+        reason: What decides it.
+        cause: Which rule set the level; the name of a sentence in the catalogue.
+        sentence: What to know and what to do, in words without a digit.
+        numbers: The numbers behind it, in words; empty if there are none.
+        unmeasured: Names of numbers that were asked for and are not there; they never count as
+            passed.
     """
 
     level: Level
-    reasons: tuple[Reason, ...]
+    reason: Answer
+    cause: str
+    sentence: str
+    numbers: str
     unmeasured: tuple[str, ...]
 
-    @property
-    def sentence(self) -> str:
-        """All reasons as one paragraph."""
-        return " ".join(reason.sentence for reason in self.reasons)
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the image says for another class than the one that was reported in a box.
+
+    Attributes:
+        name: The class that was asked about.
+        supported: Whether the detector sees that class there.
+        score: Its confidence in the box, in [0, 1].
+        sentence: The finding in words.
+    """
+
+    name: str
+    supported: bool
+    score: float
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
-    """Everything about one image; the four sequences have one entry per detection.
+    """Everything about one image; all sequences have one entry per detection.
 
     Attributes:
         source: The file it came from, or a name the caller gave.
         image: RGB in [0, 1].
         detections: What the detector found, best first.
-        targets: The questions asked, one per detection: its own class, or the class asked for.
-        explanations: One signed map per target.
-        evidence: The numbers per target.
-        verdicts: The judgement per target.
+        explanations: Why something of this class is detected: the map of its score; None where
+            none was made.
+        contrasts: Why this class and not another: the map of its lead over the runner-up, or over
+            the class that was asked about; in the same unit. None likewise, or with one class.
+        added: The map of the method that was asked for besides; None where none was.
+        evidence: The numbers per detection.
+        verdicts: The judgement per detection.
+        asked: What became of the class that was asked about; None where none was.
         provenance: The detector behind it.
         outcome: Comparison with annotations; None if there are none.
     """
@@ -131,9 +160,11 @@ class Inspection:
     source: str
     image: Float[Tensor, "3 h w"]
     detections: Detections
-    targets: tuple[Target, ...]
-    explanations: tuple[Explanation, ...]
+    explanations: tuple[Explanation | None, ...]
+    contrasts: tuple[Explanation | None, ...]
+    added: tuple[Explanation | None, ...]
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
+    asked: tuple[Asked | None, ...]
     provenance: Provenance
     outcome: Outcome | None = None

@@ -1,0 +1,124 @@
+"""Other images of the same kind, whose surroundings stand in for those of a detection.
+
+A class that is what a detector says where it sees no cue cannot be found by hiding the cue's place:
+there is nothing to hide. Beside other images' surroundings it changes its name. References hold
+other classes, and are emptied of their own items where the box is pasted, so that only the
+surroundings speak.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect.detectors.place import place
+from xai_detect.detectors.protocol import Detector
+from xai_detect.trust.scene import ring
+from xai_detect.values import fills
+from xai_detect.values.boxes import Box, Size
+from xai_detect.values.detections import Detections, Target
+
+LEAST = 6
+"""Fewer references than this find a class that is a default in too few cases."""
+
+EMPTIED = 0.25
+"""A reference is used only if less of what is seen of it must be emptied."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """An image whose surroundings may stand in for those of another.
+
+    Attributes:
+        name: What it is called, for the record.
+        image: RGB in [0, 1].
+        detections: What the detector found in it.
+    """
+
+    name: str
+    image: Float[Tensor, "3 h w"]
+    detections: Detections
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """A reference, ready for one detection.
+
+    Attributes:
+        reference: Whose surroundings they are.
+        holes: Its own items where the box comes, over the content pixels of the detection's image.
+        labels: Classes that it holds, other than the detection's.
+    """
+
+    reference: Reference
+    holes: Bool[Tensor, "a b"]
+    labels: frozenset[int]
+
+    def content(self) -> Float[Tensor, "3 a b"]:
+        """The reference in content pixels of the detection's image, without those items."""
+        height, width = self.holes.shape
+        array = np.ascontiguousarray(self.reference.image.permute(1, 2, 0).numpy())
+        array = cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA)
+        content = torch.from_numpy(array.transpose(2, 0, 1).copy()).clamp(0, 1)
+        return fills.hide(content, self.holes, "inpaint") if bool(self.holes.any()) else content
+
+
+def as_reference(
+    detector: Detector, name: str, image: Float[Tensor, "3 h w"], confidence: float = 0.25
+) -> Reference:
+    """Prepare an image as a reference: find out what it holds."""
+    placed = place(detector, image)
+    return Reference(name, image, detector.detect(placed.pixels, placed.frame, confidence)[0])
+
+
+def surroundings(
+    references: Sequence[Reference], target: Target, near: Bool[Tensor, "a b"], most: int
+) -> list[Surroundings]:
+    """The references for one detection, least disturbed first.
+
+    Those that hold other classes and not the target's own; only if there are fewer than two of
+    them, also those that hold both.
+
+    Args:
+        references: All there are.
+        target: The detection.
+        near: What belongs to the object, over content pixels.
+        most: At most so many are taken.
+    """
+    fitting = []
+    for reference in references:
+        labels = frozenset(reference.detections.labels.tolist())
+        if not labels - {target.label}:
+            continue
+        holes = _holes(reference.detections, near)
+        emptied = float((holes & ~near).sum() / max(int((~near).sum()), 1))
+        if emptied < EMPTIED:
+            key = (target.label in labels, emptied, _shuffled(reference.name))
+            fitting.append((key, reference, holes, labels - {target.label}))
+    fitting.sort(key=lambda row: row[0])
+    without = [row for row in fitting if not row[0][0]]
+    chosen = (without if len(without) > 1 else fitting)[:most]
+    return [Surroundings(reference, holes, labels) for _, reference, holes, labels in chosen]
+
+
+def _shuffled(name: str) -> str:
+    """An order that has nothing to do with names, and is always the same."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _holes(found: Detections, near: Bool[Tensor, "a b"]) -> Bool[Tensor, "a b"]:
+    """A reference's own items that touch the pasted box, with their rings."""
+    size: Size = (near.shape[0], near.shape[1])
+    down, across = size[0] / found.image_size[0], size[1] / found.image_size[1]
+    holes = torch.zeros_like(near)
+    for x1, y1, x2, y2 in found.boxes.tolist():
+        box: Box = (x1 * across, y1 * down, x2 * across, y2 * down)
+        item = ring(box, size)
+        if bool((item & near).any()):
+            holes |= item
+    return holes

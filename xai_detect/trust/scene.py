@@ -1,0 +1,169 @@
+"""Changed copies of one image, shown to one detector: what every test of a verdict asks.
+
+Masks, boxes and copies are over content pixels: what is hidden is hidden at the resolution at which
+the network sees the image, so that neither an answer nor its cost depends on the photograph's size.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from xai_detect.detectors.match import named
+from xai_detect.detectors.protocol import Detector, Named, Raw, RawDetector, WhiteBoxDetector
+from xai_detect.scores.scalars import class_survival
+from xai_detect.scores.survival import FAINT, fitting_batch
+from xai_detect.values import boxes, fills
+from xai_detect.values.boxes import Box, Size
+from xai_detect.values.detections import UNKNOWN, Detections, Target
+from xai_detect.values.frame import Frame, Placed
+
+CERTAIN = 1e-7
+"""Probabilities nearer to 0 or 1 than this are read as this far from it: single precision."""
+
+
+class Scene:
+    """One image as one detector sees it.
+
+    Attributes:
+        detector: Who is asked.
+        placed: The image.
+        content: The image as the network sees it, without padding.
+        size: ``(height, width)`` of the content.
+        spent: What has been asked so far, in forward passes; a backward pass counts as one.
+    """
+
+    def __init__(self, detector: Detector, placed: Placed) -> None:
+        self.detector = detector
+        self.placed = placed
+        self.content: Float[Tensor, "3 a b"] = placed.content
+        self.size: Size = placed.frame.content_size
+        self.spent = 0
+        self._whole: dict[str, Float[Tensor, "3 a b"]] = {}
+        self._batch = fitting_batch(detector, placed.frame)
+
+    @property
+    def domain(self) -> str:
+        """``photo`` or ``xray``."""
+        return self.detector.provenance.domain
+
+    @property
+    def frame(self) -> Frame:
+        """Where the image lies in the input."""
+        return self.placed.frame
+
+    def box(self, target: Target) -> Box:
+        """The target's box in content pixels."""
+        return self.frame.box_to_content(target.box)
+
+    def emptied(self, fill: str) -> Float[Tensor, "3 a b"]:
+        """The image with everything hidden."""
+        if fill not in self._whole:
+            self._whole[fill] = fills.hide_all(self.content, fill)
+        return self._whole[fill]
+
+    def alone(self, shown: Bool[Tensor, "a b"], fill: str) -> Float[Tensor, "3 a b"]:
+        """The image with nothing but ``shown``."""
+        return torch.where(shown, self.content, self.emptied(fill))
+
+    def without(self, hidden: Bool[Tensor, "a b"], fill: str) -> Float[Tensor, "3 a b"]:
+        """The image without ``hidden``."""
+        if fill in fills.BY_MASK:
+            return fills.hide(self.content, hidden, fill)
+        return torch.where(hidden, self.emptied(fill), self.content)
+
+    def ask(self, copies: Sequence[Float[Tensor, "3 a b"]]) -> list[Named]:
+        """What the detector predicts for each copy, one answer each.
+
+        Of a sealed black box, what it reports: every detection as a raw prediction of one class.
+        """
+        answers = []
+        for start in range(0, len(copies), self._batch):
+            pixels = self.frame.pad(torch.stack(list(copies[start : start + self._batch])))
+            answers += self._asked(pixels)
+        self.spent += len(copies)
+        return answers
+
+    def _asked(self, pixels: Float[Tensor, "n 3 i j"]) -> list[Named]:
+        if isinstance(self.detector, RawDetector):
+            found = named(self.detector, pixels)
+            return [_single(found, row) for row in range(len(pixels))]
+        reported = self.detector.detect(pixels, self.frame, FAINT)
+        return [_as_raw(detections, self.frame) for detections in reported]
+
+    def seen(self, answers: Sequence[Named], target: Target) -> Float[Tensor, "n c"]:
+        """Per copy and class, the highest probability at the target's box (IoU >= 0.5)."""
+        found = [class_survival(answer.raw, target.box, self.frame)[0] for answer in answers]
+        return torch.stack(found).cpu() if found else torch.zeros(0, len(target.class_names))
+
+    def log_odds(
+        self,
+        copies: Sequence[Float[Tensor, "3 a b"]],
+        answers: Sequence[Named],
+        target: Target,
+    ) -> Float[Tensor, "n c"]:
+        """Log-odds of every class at the very raw prediction that became the target.
+
+        Read off ``answers``, which the detector gave for ``copies``, where they hold it; else asked
+        for: the proposals of a two-stage detector are others in every copy.
+        """
+        rows = [_at(answer, target) for answer in answers]
+        missing = [place for place, row in enumerate(rows) if row is None]
+        if missing and isinstance(self.detector, WhiteBoxDetector):
+            asked = self._candidate([copies[place] for place in missing], target)
+            for place, row in zip(missing, asked, strict=True):
+                rows[place] = row
+        unknown = torch.full((len(target.class_names),), torch.nan)
+        return torch.stack([unknown if row is None else row.cpu() for row in rows])
+
+    def _candidate(
+        self, copies: Sequence[Float[Tensor, "3 a b"]], target: Target
+    ) -> list[Float[Tensor, "c"]]:
+        assert isinstance(self.detector, WhiteBoxDetector)
+        found: list[Float[Tensor, "c"]] = []
+        with torch.no_grad():
+            for start in range(0, len(copies), self._batch):
+                pixels = self.frame.pad(torch.stack(list(copies[start : start + self._batch])))
+                answer = self.detector.candidate(pixels, [target], self.frame)
+                found += list(answer.log_odds[:, 0].float())
+        self.spent += len(copies)
+        return found
+
+
+def lead(log_odds: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n"]:
+    """Log-odds of a class less those of the strongest other; NaN where there is no other."""
+    if log_odds.shape[1] < 2:
+        return torch.full((len(log_odds),), torch.nan)
+    others = log_odds.clone()
+    others[:, label] = -torch.inf
+    return log_odds[:, label] - others.amax(dim=1)
+
+
+def _single(found: Named, row: int) -> Named:
+    proposals = None if found.proposals is None else found.proposals[row : row + 1]
+    raw = Raw(found.raw.boxes[row : row + 1], found.raw.probabilities[row : row + 1])
+    return Named(raw, found.candidates[row : row + 1], proposals)
+
+
+def _as_raw(found: Detections, frame: Frame) -> Named:
+    probabilities = torch.zeros(1, len(found), len(found.class_names))
+    probabilities[0, torch.arange(len(found)), found.labels] = found.scores
+    placed = frame.boxes_to_input(found.boxes)[None, :, None]
+    return Named(Raw(placed, probabilities), torch.full((1, len(found)), UNKNOWN), None)
+
+
+def _at(answer: Named, target: Target) -> Float[Tensor, "c"] | None:
+    """The target's own raw prediction in an answer, as log-odds; None where it is not there."""
+    if answer.proposals is not None or target.candidate == UNKNOWN:
+        return None
+    places = (answer.candidates[0] == target.candidate).nonzero()
+    if not len(places):
+        return None
+    found = answer.raw.probabilities[0, int(places[0])]
+    return found.double().clamp(CERTAIN, 1 - CERTAIN).logit().float()
+
+
+def ring(box: Box, size: Size) -> Bool[Tensor, "a b"]:
+    """A box and its ring, as a mask over content pixels: what travels with the object."""
+    return boxes.mask(boxes.near(box), size)
