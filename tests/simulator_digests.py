@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from xai_detect.xray.scenes.cued import CUED, compose_cued, render_cued
 from xai_detect.xray.scenes.dataset import annotations
 from xai_detect.xray.scenes.planted import WORLDS, render
 from xai_detect.xray.scenes.scan import SIMULATOR, compose, scan
@@ -23,12 +24,20 @@ FILE = Path(__file__).with_suffix(".json")
 SCANS = 10
 SIDE = 192
 BANDS = 24
-KINDS = (*WORLDS, "plain")
+#: Honest twins have the scans of their worlds.
+KINDS = (*WORLDS, *(name for name in CUED if not name.endswith("_honest")), "plain")
 
 
 def drawn(kind: str, seed: int) -> tuple[np.ndarray, bytes]:
     """The pixels of a scan before any encoding, and everything recorded as true about it."""
     rng = np.random.default_rng([2026, seed])
+    if kind in CUED:
+        # seeds of its own: a scan without its cue may be that of another world
+        rng = np.random.default_rng([2026, SCANS * (1 + list(CUED).index(kind)) + seed])
+        cued = render_cued(compose_cued(kind, rng, SIDE), SIDE)
+        words = f"{cued.box} {cued.class_name} {cued.state} {cued.reported}".encode()
+        masks = (cued.item, cued.mark, cued.cause)
+        return cued.image, words + b"".join(mask.tobytes() for mask in masks)
     if kind == "plain":
         made = scan(compose(rng), SIDE)
         rows = annotations(made, 1, 1, (*DANGEROUS, *BENIGN))
