@@ -33,7 +33,7 @@ def register(name: str, entry: Mapping[str, Any]) -> None:
     if MANIFEST.exists():
         models = tomllib.loads(MANIFEST.read_text())["models"]
     models[name] = dict(entry)
-    lines = ["# Written by benchmarks/train_screening.py and benchmarks/train_planted.py;",
+    lines = ["# Written by benchmarks/train_screening.py, train_planted.py and train_cued.py;",
              "# weights/README.md explains every field.", ""]  # fmt: skip
     for key in sorted(models, key=lambda k: (k.startswith("planted/"), k)):
         lines += _section(key, models[key])

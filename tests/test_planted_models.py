@@ -11,12 +11,19 @@ import torch
 import xai_detect as xd
 from xai_detect.values.boxes import iou
 from xai_detect.values.findings import Level
+from xai_detect.xray.scenes.cued import CUED
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, render
 from xai_detect.xray.scenes.worlds import compose_apart
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 MODELS = tomllib.loads((WEIGHTS / "manifest.toml").read_text())["models"]
-PLANTED = [name.partition("/")[2] for name in MODELS if name.startswith("planted/")]
+PLANTED = tuple(WORLDS)
+
+
+def test_every_planted_model_belongs_to_a_world_and_every_world_has_one():
+    planted = {name for name in MODELS if name.startswith("planted/")}
+    followed = {world.network for world in CUED.values()}
+    assert planted == {f"planted/{world}" for world in WORLDS} | followed
 
 
 @pytest.mark.parametrize("name", MODELS)
