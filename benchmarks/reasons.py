@@ -21,7 +21,7 @@ from xai_detect.detectors.match import named
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.trust.reasons import reasons
-from xai_detect.trust.scene import Scene
+from xai_detect.trust.scene import Scene, ring
 from xai_detect.values.detections import Detections
 
 
@@ -42,17 +42,18 @@ def measure(detector: Detector, shown: list[verdict_sets.Shown], each: int) -> l
         whole = named(detector, placed.pixels)
         found = detector.detect(placed.pixels, placed.frame)[0]
         truth = verdict_sets.right(found, image.truth)
-        scene = Scene(detector, placed)
         for row in chosen(found, truth, each, image.key):
             target, began = found.target(row), time.perf_counter()
             own = [reference for reference in others if reference.name != image.key]
-            said = reasons(scene, target, whole, references=own)
+            scene = Scene(detector, placed)
+            near = ring(scene.box(target), scene.size)
+            said = reasons(scene, target, whole, near, references=own)
             region = said.naming.region
             rows.append(
                 {
                     "image": image.key, "right": truth[row], "cause": image.cause,
                     "name": target.name, "score": target.score, "box": target.box,
-                    "answer": said.answer, "passes": said.passes,
+                    "answer": said.answer, "passes": scene.spent,
                     "seconds": time.perf_counter() - began,
                     "presence": asdict(said.presence),
                     "naming": {**{key: getattr(said.naming, key) for key in NAMING},

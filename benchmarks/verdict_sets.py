@@ -25,6 +25,7 @@ from xai_detect.trust.references import Reference, as_reference
 from xai_detect.values.detections import Detections
 from xai_detect.values.images import load_image
 from xai_detect.values.truth import Truth
+from xai_detect.xray.scenes.cued import CUED, State, draw_cued
 from xai_detect.xray.scenes.planted import HONEST, render
 from xai_detect.xray.scenes.worlds import compose_apart
 
@@ -80,8 +81,20 @@ def load(given: argparse.Namespace, name: str) -> tuple[Detector, list[Shown]]:
         data, weights, side, domain = REAL[name]
         detector = load_detector(str(given.weights / f"{weights}.pt"), imgsz=side, domain=domain)
         return detector, list(_real(given, data, detector))[: given.most]
+    if name in CUED:
+        return load_detector(CUED[name].network), list(_cued(name, SEEDS[given.half], given.most))
     detector = load_detector(f"planted/{name}")
     return detector, [_planted(name, SEEDS[given.half] + row, row % 2) for row in range(given.most)]
+
+
+def _cued(world: str, seed: int, count: int) -> Iterator[Shown]:
+    """Scans that hold a report: all with the cue, but twins and the default class in every state."""
+    decides = CUED[world].decides
+    state = State.CUE if decides == "presence" else None
+    for row, made in enumerate(draw_cued(world, count, seed, SIDE, state)):
+        truth = Truth.of(torch.tensor([made.box]), torch.tensor([made.label]))
+        cause = "inside" if decides == "nothing" else "outside"
+        yield Shown(f"{row}-{made.state}", load_image(made.image), truth, cause)
 
 
 def _real(given: argparse.Namespace, data: str, detector: Detector) -> Iterator[Shown]:

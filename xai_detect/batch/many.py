@@ -4,20 +4,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from xai_detect.data.records import Dataset
+from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.evaluate import Inspector
 from xai_detect.evaluation.outcomes import GroundTruth, outcome
-from xai_detect.explainers.protocol import Method
-from xai_detect.inspection.image import detect, inspect
+from xai_detect.inspection.image import detect
 from xai_detect.output.folder.load import read_inspection
 from xai_detect.output.folder.pixels import image_sha256, quantised
 from xai_detect.output.writer import RunWriter
-from xai_detect.trust.policy import Policy
-from xai_detect.trust.removals import MOST_PASSES
+from xai_detect.trust.budget import Budget
 from xai_detect.values.detections import Detections
 from xai_detect.values.files import file_sha256
 from xai_detect.values.findings import Inspection
@@ -28,15 +26,9 @@ from xai_detect.values.truth import Outcome, Scan
 SAMPLED = 5
 """Images looked at to foretell the cost of a run."""
 
-BACKWARD_COST = 0.8
-"""A backward pass to the input costs about this many forward passes."""
-
 
 def expected_seconds(
-    detector: Detector,
-    method: Method[Any],
-    sources: Sequence[Path],
-    confidence: float,
+    detector: Detector, budget: Budget, sources: Sequence[Path], confidence: float
 ) -> float:
     """About how long a run will take, from the detector's own speed on a few images."""
     costs = []
@@ -49,11 +41,7 @@ def expected_seconds(
         start = time.perf_counter()
         detect(detector, image, confidence)
         forward = time.perf_counter() - start
-        passes = float(MOST_PASSES * count)
-        for form in (method, method.brief()):
-            forwards, backwards = form.expected_passes(count)
-            passes += forwards + BACKWARD_COST * backwards
-        costs.append(forward * passes)
+        costs.append(forward * (count * budget.expected_passes + 3))
     return sum(costs) / len(costs) * len(sources) if costs else 0.0
 
 
@@ -86,12 +74,10 @@ def inspect_all(
     detector: Detector,
     sources: Sequence[Path],
     run: RunWriter,
+    inspector: Inspector,
     *,
     held: Mapping[Path, str],
-    method: Method[Any],
     confidence: float,
-    as_class: str | None,
-    policy: Policy,
     step: Callable[[], None],
     truth: GroundTruth | None = None,
 ) -> None:
@@ -101,11 +87,9 @@ def inspect_all(
         detector: The detector.
         sources: Image files.
         run: Where results go; what it holds already is only held against the annotations again.
+        inspector: Judges what was found in an image.
         held: The source under which the run holds a file, from ``run.recognise(sources)``.
-        method: How to explain.
         confidence: Detections at or below it are dropped.
-        as_class: Ask every box about this class instead of its own.
-        policy: Limits and sentences of the verdict.
         step: Called when a source is through, also a failed or known one.
         truth: Annotations to compare with.
 
@@ -119,14 +103,8 @@ def inspect_all(
         else:
             try:
                 digest = file_sha256(path)
-                inspection = inspect(
-                    detector,
-                    path,
-                    method=method,
-                    confidence=confidence,
-                    as_class=as_class,
-                    policy=policy,
-                )
+                image = place(detector, load_image(path))
+                inspection = inspector(image, str(path), detect(detector, image, confidence))
             except XaiDetectError as error:
                 run.fail(str(path), str(error))
             else:

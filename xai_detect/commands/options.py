@@ -12,16 +12,39 @@ from xai_detect.errors import InputError
 
 
 class FailOn(StrEnum):
-    """Which levels make ``inspect`` exit with 3."""
+    """What makes ``inspect`` exit with 3: a level or worse, or an absent class."""
 
     UNTRUSTED = "untrusted"
     UNCERTAIN = "uncertain"
+    ABSENT = "absent"
 
 
 Model = Annotated[
     str, typer.Option(help="Path, name in weights/manifest.toml, torchvision/<model>, or yolo11n.")
 ]
 MethodName = Annotated[str, typer.Option("--method", help="Explanation method.")]
+AddedMethod = Annotated[
+    str | None, typer.Option("--method", help="Add this method's map; it changes no verdict.")
+]
+Spent = Annotated[
+    str, typer.Option("--budget", help="quick, standard or full: what a verdict may cost.")
+]
+References = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of images whose surroundings are tried. Else some of those inspected."
+    ),
+]
+SecondModel = Annotated[
+    str | None, typer.Option("--second", help="Another model: does it find the same?")
+]
+Language = Annotated[
+    str | None, typer.Option("--lang", help="en or ko; None takes that of the locale.")
+]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Share of images with a threat where it is used."),
+]
 Setting = Annotated[
     list[str] | None,
     typer.Option("--setting", help="Hyper-parameter of the method as name=value; repeatable."),
@@ -50,7 +73,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.
 Images = Annotated[Path | None, typer.Option(help="Where the images of a COCO JSON lie.")]
 Split = Annotated[str | None, typer.Option(help="train, val, test ... where the set has some.")]
 FailsOn = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 if there is one.")]
-PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Limits and sentences, TOML.")]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Limits of the verdict, TOML.")]
 Annotations = Annotated[
     Path | None,
     typer.Option("--truth", help="Annotations of these images: say what is right, wrong, missed."),

@@ -97,6 +97,14 @@ class RawDetector(Detector, Protocol):
 
 
 @runtime_checkable
+class FinerDetector(RawDetector, Protocol):
+    """A detector whose network takes inputs of any size."""
+
+    def finer(self, image_size: Size, factor: float) -> Frame:
+        """How an image will be placed at ``factor`` times the resolution of ``frame``."""
+
+
+@runtime_checkable
 class NamedDetector(RawDetector, Protocol):
     """A detector whose targets call raw predictions by more than the number of their row."""
 
@@ -176,6 +184,11 @@ class Patches(NamedTuple):
 @runtime_checkable
 class PatchDetector(WhiteBoxDetector, Protocol):
     """A white box whose head may be run on windows of its features instead of whole levels."""
+
+    def nearby(
+        self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Candidates:
+        """The same as ``candidate``, cheaper; hooks on layers of the head may not be called."""
 
     def patches(
         self, features: Sequence[Float[Tensor, "1 _ _ _"]], targets: Sequence[Target]

@@ -20,6 +20,7 @@ from xai_detect.explainers.controls import (
 from xai_detect.explainers.gradients.guided_backprop import GuidedBackprop
 from xai_detect.explainers.gradients.guided_ig import GuidedIG
 from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
+from xai_detect.explainers.gradients.sighted import SightedGradients
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.masks.d_close import DClose
 from xai_detect.explainers.masks.d_rise import DRise
@@ -39,6 +40,7 @@ from xai_detect.explainers.xrai.method import XRAI
 METHODS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "integrated_gradients": IntegratedGradients,
+        "sighted_gradients": SightedGradients,
         "input_x_gradient": InputXGradient,
         "parchgrad": ParchGrad,
         "lrp": LRP,

@@ -3,6 +3,7 @@
 ======================= ===========================================================================
 score                   confidence that was reported, in [0, 1]
 probability             probability that the detection is right as annotated; ``trust.probability``
+share_right             share of right ones among the detections that it was fitted on
 margin                  log-odds by which the class leads at its raw prediction
 presence_first          P of box and ring alone on the first fill of ``presence.EMPTY``: the highest
                         probability of any class there, over the score
@@ -33,18 +34,19 @@ map_passes              forward passes of both maps; likewise
 
 Words beside them: ``reason``, ``presence``, ``name``, ``swap`` (what decides, by both tests and by
 each), ``presence_stage`` and ``name_stage`` (where a test ended), ``map`` (``reliable``,
-``unreliable`` or ``none``), ``class`` and ``rival`` (class names), ``recipe`` and ``fitted`` (how
-the probability was made, and on what), ``budget``. Places: ``presence``, ``name`` and ``map``, what
+``unreliable`` or ``none``), ``class`` and ``rival`` (class names), ``recipe``, ``fitted`` and
+``data`` (how the probability was made, whether for this detector, and on what), ``domain``,
+``budget``. Places: ``presence``, ``name`` and ``map``, what
 each found in the surroundings.
 """
 
-SHARES = ("box", "ring", "outside", "elsewhere", "ratio")
+from xai_detect.trust.maps import SHARES_OF
 
 NAMES = (
-    "score", "probability", "margin",
+    "score", "probability", "share_right", "margin",
     "presence_first", "presence_second", "presence_hidden", "presence_restored", "presence_placebo",
     "name_box", "name_hidden", "name_placebo", "name_seen", "swapped", "renamed",
-    *(f"detected_{name}" for name in SHARES), *(f"class_{name}" for name in SHARES),
+    *(f"detected_{name}" for name in SHARES_OF), *(f"class_{name}" for name in SHARES_OF),
     "evidence_outside", "completeness_error", "settled", "repeatability", "box_share",
     "test_passes", "map_passes",
 )  # fmt: skip
@@ -52,5 +54,5 @@ NAMES = (
 
 WORDS = (
     "reason", "presence", "presence_stage", "name", "name_stage", "swap", "map", "class", "rival",
-    "recipe", "fitted", "budget",
+    "recipe", "fitted", "data", "domain", "budget",
 )  # fmt: skip

@@ -1,82 +1,126 @@
-"""Numbers read off one signed map.
+"""Numbers read off the maps of one detection: where the positive evidence lies.
 
 Maps and boxes are in content pixels: at the resolution at which the network saw the image, so that
 neither an answer nor its cost depends on the size of the photograph.
 """
 
 import math
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn import functional
 
-from xai_detect.values import boxes, smoothing
+from xai_detect.values import smoothing
 from xai_detect.values.boxes import Box, Size
-
-PLACEBO_BOXES = 64
-"""Same-size boxes per detection against which its share of evidence is read."""
 
 SMOOTHING = 0.01
 """Standard deviation of the Gaussian that makes regions out of a pixel map, share of the longer
 side; at least two pixels."""
 
 
+class Shares(NamedTuple):
+    """Shares of the positive evidence of one map; NaN where there is none, or no outside.
+
+    Attributes:
+        box: In the box, or in the foreground that stands for it.
+        ring: In the ring around it.
+        outside: Beyond.
+        elsewhere: In the region of the size of box and ring that holds most of it elsewhere.
+        region: That region, in content pixels; None where there is none.
+    """
+
+    box: float
+    ring: float
+    outside: float
+    elsewhere: float
+    region: Box | None
+
+    @property
+    def ratio(self) -> float:
+        """``elsewhere`` over what box and ring hold."""
+        near = self.box + self.ring
+        if near > 0:
+            return self.elsewhere / near
+        return math.inf if self.elsewhere > 0 else math.nan
+
+
+SHARES_OF = ("box", "ring", "outside", "elsewhere", "ratio")
+"""What is read off a map, by name."""
+
+NOTHING = Shares(math.nan, math.nan, math.nan, math.nan, None)
+
+
 def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
     """The map under a Gaussian of at least two pixels; its sum is kept."""
-    return torch.from_numpy(
-        smoothing.smooth(heatmap.contiguous().numpy(), smoothing_width(heatmap, share))
-    )
+    width = max(2.0, share * max(heatmap.shape))
+    return torch.from_numpy(smoothing.smooth(heatmap.contiguous().numpy(), width))
 
 
-def smoothing_width(heatmap: Tensor, share: float = SMOOTHING) -> float:
-    """Standard deviation of the Gaussian that a map is smoothed with, in pixels."""
-    return max(2.0, share * max(heatmap.shape))
+def shares(
+    heatmap: Float[Tensor, "a b"], box: Bool[Tensor, "a b"], near: Bool[Tensor, "a b"]
+) -> Shares:
+    """Where the positive evidence of a smoothed map lies.
 
-
-def shares(heatmap: Float[Tensor, "h w"], box: Box, near: Box) -> dict[str, float]:
-    """Shares of the positive evidence in the box, in the ring and beyond, with their chance level.
-
-    All are NaN for a map without positive values, because no evidence was obtained, and for a box
-    that is the whole image, because it would hold any map.
+    Args:
+        heatmap: Signed, as it was made.
+        box: The box, or what is known to be the object.
+        near: The same with what touches it.
     """
-    positive = heatmap.double().clamp(min=0)
+    positive = smooth(heatmap).double().clamp(min=0)
     total = float(positive.sum())
-    size: Size = (heatmap.shape[0], heatmap.shape[1])
-    if total == 0 or _flat(heatmap) or bool(boxes.mask(box, size).all()):
-        names = ("inside", "ring", "outside", "chance_inside", "lift", "percentile")
-        return dict.fromkeys(names, math.nan)
-    inside = float(positive[boxes.mask(box, size)].sum()) / total
-    close = float(positive[boxes.mask(near, size)].sum()) / total
-    placebo = placebo_shares(positive / total, box)
-    chance = float(placebo.mean())
-    return {
-        "inside": inside,
-        "ring": close - inside,
-        "outside": 1 - close,
-        "chance_inside": chance,
-        "lift": inside / chance if chance > 0 else math.inf if inside > 0 else math.nan,
-        "percentile": float((placebo < inside).double().mean()),
-    }
+    if total == 0 or bool(near.all()) or bool(heatmap.max() == heatmap.min()):
+        return NOTHING
+    positive /= total
+    inside, close = float(positive[box].sum()), float(positive[near].sum())
+    held, region = best_elsewhere(positive, near)
+    return Shares(inside, close - inside, 1 - close, held, region)
 
 
-def _flat(heatmap: Tensor) -> bool:
-    return bool(heatmap.max() == heatmap.min())
+def best_elsewhere(
+    evidence: Float[Tensor, "a b"], near: Bool[Tensor, "a b"]
+) -> tuple[float, Box]:
+    """The rectangle of the size of ``near`` with the most evidence that is not in ``near``.
 
-
-def placebo_shares(evidence: Float[Tensor, "h w"], box: Box) -> Float[Tensor, "n"]:
-    """What boxes of the same size hold elsewhere in the image.
-
-    Their places are spread evenly over all that fit, by a fixed rule, so that the answer does not
-    depend on chance. Some overlap the box itself, the more of them the larger it is.
+    It does not touch ``near`` where there is room for that; where there is none, what it shares
+    with ``near`` counts for nothing.
     """
-    height, width = evidence.shape
-    tall = min(height, max(1, round(box[3] - box[1])))
-    wide = min(width, max(1, round(box[2] - box[0])))
-    summed = functional.pad(evidence.cumsum(0).cumsum(1), (1, 0, 1, 0))
-    side = math.isqrt(PLACEBO_BOXES)
-    tops = torch.linspace(0, height - tall, side).round().long()
-    lefts = torch.linspace(0, width - wide, side).round().long()
-    top, left = (grid.flatten() for grid in torch.meshgrid(tops, lefts, indexing="ij"))
-    bottom, right = top + tall, left + wide
-    return summed[bottom, right] - summed[top, right] - summed[bottom, left] + summed[top, left]
+    rows, columns = near.any(dim=1).nonzero(), near.any(dim=0).nonzero()
+    tall = int(rows[-1] - rows[0]) + 1
+    wide = int(columns[-1] - columns[0]) + 1
+    held = _windows(torch.where(near, 0.0, evidence), (tall, wide))
+    touching = _windows(_grown(near).double(), (tall, wide)) > 0.5
+    if not bool(touching.all()):
+        held = held.masked_fill(touching, -1.0)
+    place = int(held.argmax())
+    top, left = divmod(place, held.shape[1])
+    return float(held[top, left]), (float(left), float(top), float(left + wide), float(top + tall))
+
+
+def _windows(values: Float[Tensor, "a b"], size: Size) -> Float[Tensor, "p q"]:
+    """Sums over all rectangles of a size, by their upper left corner."""
+    summed = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    summed[1:, 1:] = values.numpy().cumsum(axis=0).cumsum(axis=1)
+    tall, wide = size
+    found = summed[tall:, wide:] - summed[:-tall, wide:] - summed[tall:, :-wide] + summed[:-tall, :-wide]
+    return torch.from_numpy(found)
+
+
+def _grown(near: Bool[Tensor, "a b"]) -> Bool[Tensor, "a b"]:
+    """One pixel more on every side: what touches."""
+    return torch.nn.functional.max_pool2d(near[None].float(), 3, 1, 1)[0] > 0
+
+
+def bounds(region: Bool[Tensor, "a b"] | None) -> Box | None:
+    """The box around a mask; None if there is none or it is empty."""
+    if region is None:
+        return None
+    rows, columns = region.any(dim=1).nonzero(), region.any(dim=0).nonzero()
+    if not len(rows):
+        return None
+    return (
+        float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1
+    )  # fmt: skip
+
+

@@ -18,7 +18,7 @@ surroundings are hidden, smaller and smaller.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -130,6 +130,40 @@ def naming(
     if asked.swap_decides(references):
         return asked.done(Answer.SURROUNDINGS, "swap")
     return asked.done(Answer.OBJECT if kept else Answer.UNCLEAR, "box" if kept else "hide")
+
+
+def map_decides(
+    scene: Scene,
+    target: Target,
+    near: Bool[Tensor, "a b"],
+    naming: Naming,
+    region: Bool[Tensor, "a b"],
+) -> Naming:
+    """Hide what a map shows outside, where the test found nothing there.
+
+    Args:
+        scene: The image.
+        target: The detection.
+        near: What belongs to the object, over content pixels.
+        naming: What the name test found.
+        region: The map's strongest region outside, over content pixels.
+
+    Returns:
+        That the surroundings decide, where the name goes with the region and stays with a placebo;
+        else what the test found.
+    """
+    if naming.answer is Answer.UNMEASURED:
+        return naming
+    asked = _Question(scene, target, near, naming.margin)
+    region = region & ~near
+    placebo = elsewhere(region, region.float(), ~near)
+    ratios, seen, _ = asked.margins([scene.without(part, BLUR) for part in (region, placebo)])
+    if not (asked.lost(ratios[0], seen[0], HIDE) and ratios[1] > PLACEBO):
+        return naming
+    return replace(
+        naming, answer=Answer.SURROUNDINGS, stage="map", region=region,
+        hidden=ratios[0], placebo=ratios[1], seen=seen[0],
+    )  # fmt: skip
 
 
 @dataclass

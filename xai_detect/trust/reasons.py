@@ -15,7 +15,7 @@ from xai_detect.detectors.protocol import Named
 from xai_detect.trust.name import BLUR, Naming, naming
 from xai_detect.trust.presence import EMPTY, Presence, presence
 from xai_detect.trust.references import Reference, surroundings
-from xai_detect.trust.scene import Scene, ring
+from xai_detect.trust.scene import Scene, lead
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Answer
 
@@ -27,12 +27,10 @@ class Reasons:
     Attributes:
         presence: Whether the object decides that something is reported.
         naming: Whether it decides the class.
-        passes: Forward passes that the tests took; a backward pass counts as one.
     """
 
     presence: Presence
     naming: Naming
-    passes: int
 
     @property
     def answer(self) -> Answer:
@@ -50,11 +48,11 @@ def reasons(
     scene: Scene,
     target: Target,
     whole: Named,
+    near: Bool[Tensor, "a b"],
     *,
     references: Sequence[Reference] = (),
     most: int = 4,
     search: bool = True,
-    foreground: Bool[Tensor, "a b"] | None = None,
 ) -> Reasons:
     """Ask both tests about one detection.
 
@@ -62,16 +60,16 @@ def reasons(
         scene: The image.
         target: The detection.
         whole: What the detector predicts for the image as it is.
+        near: What belongs to the object, over content pixels: box and ring, or a foreground.
         references: Other images; see ``trust.references``.
         most: So many of them are asked at most; 0 leaves the swap out.
         search: Whether to look for the place that decides presence.
-        foreground: What belongs to the object, over content pixels; None takes box and ring.
     """
-    near = ring(scene.box(target), scene.size) if foreground is None else foreground
-    before = scene.spent
     if bool(near.all()):
+        odds = scene.log_odds([scene.content], [whole], target)
         found = presence(scene, target, near, ())
-        return Reasons(found, Naming(Answer.UNMEASURED, found.stage), 0)
+        margin = float(lead(odds, target.label)[0])
+        return Reasons(found, Naming(Answer.UNMEASURED, found.stage, margin))
     fills = EMPTY[scene.domain]
     copies = [scene.alone(near, fill) for fill in fills]
     answers = scene.ask(copies)
@@ -83,4 +81,4 @@ def reasons(
     )
     others = surroundings(references, target, near, most) if most else []
     name = naming(scene, target, near, odds[0], odds[1], others)
-    return Reasons(there, name, scene.spent - before)
+    return Reasons(there, name)

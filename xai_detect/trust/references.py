@@ -1,14 +1,15 @@
 """Other images of the same kind, whose surroundings stand in for those of a detection.
 
 A class that is what a detector says where it sees no cue cannot be found by hiding the cue's place:
-there is nothing to hide. Beside other images' surroundings it changes its name. References hold
-other classes, and are emptied of their own items where the box is pasted, so that only the
-surroundings speak.
+there is nothing to hide. In other images' surroundings it changes its name. References hold other
+classes, and of each the side is taken, as it is or mirrored, whose own items the pasted box covers
+best: what is left of them is emptied, so that only the surroundings speak, and as little of these as
+can be is lost.
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xai_detect.detectors.place import place
+from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.trust.scene import ring
 from xai_detect.values import fills
@@ -44,13 +45,23 @@ class Reference:
     image: Float[Tensor, "3 h w"]
     detections: Detections
 
+    def mirrored(self) -> "Reference":
+        """The same, left and right exchanged."""
+        found = self.detections
+        width = self.image.shape[2]
+        placed = found.boxes.clone()
+        placed[:, [0, 2]] = width - placed[:, [2, 0]]
+        return Reference(
+            self.name, self.image.flip(2), replace(found, boxes=placed, proposals=placed)
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
     """A reference, ready for one detection.
 
     Attributes:
-        reference: Whose surroundings they are.
+        reference: Whose surroundings they are, mirrored or not.
         holes: Its own items where the box comes, over the content pixels of the detection's image.
         labels: Classes that it holds, other than the detection's.
     """
@@ -69,11 +80,21 @@ class Surroundings:
 
 
 def as_reference(
-    detector: Detector, name: str, image: Float[Tensor, "3 h w"], confidence: float = 0.25
+    detector: Detector, name: str, image: Image, confidence: float = 0.25
 ) -> Reference:
-    """Prepare an image as a reference: find out what it holds."""
+    """Prepare an image as a reference: find out what it holds.
+
+    It is kept at the resolution at which the network sees it, to save memory.
+
+    Args:
+        detector: The detector whose verdicts it serves.
+        name: What to call it in the record.
+        image: RGB in [0, 1], placed or not.
+        confidence: What it holds is what is found above this.
+    """
     placed = place(detector, image)
-    return Reference(name, image, detector.detect(placed.pixels, placed.frame, confidence)[0])
+    small = placed.at_content(placed.content)
+    return Reference(name, small.image, detector.detect(placed.pixels, small.frame, confidence)[0])
 
 
 def surroundings(
@@ -93,17 +114,29 @@ def surroundings(
     fitting = []
     for reference in references:
         labels = frozenset(reference.detections.labels.tolist())
-        if not labels - {target.label}:
+        if labels <= {target.label}:
             continue
-        holes = _holes(reference.detections, near)
-        emptied = float((holes & ~near).sum() / max(int((~near).sum()), 1))
-        if emptied < EMPTIED:
-            key = (target.label in labels, emptied, _shuffled(reference.name))
-            fitting.append((key, reference, holes, labels - {target.label}))
+        sides = sorted(_sides(reference, near), key=lambda side: side[0])
+        if sides:
+            disturbed, side, holes = sides[0]
+            key = (target.label in labels, disturbed, _shuffled(reference.name))
+            fitting.append((key, Surroundings(side, holes, labels - {target.label})))
     fitting.sort(key=lambda row: row[0])
     without = [row for row in fitting if not row[0][0]]
-    chosen = (without if len(without) > 1 else fitting)[:most]
-    return [Surroundings(reference, holes, labels) for _, reference, holes, labels in chosen]
+    return [found for _, found in (without if len(without) > 1 else fitting)[:most]]
+
+
+def _sides(
+    reference: Reference, near: Bool[Tensor, "a b"]
+) -> Iterator[tuple[float, Reference, Bool[Tensor, "a b"]]]:
+    """The reference and its mirror image, where little must be emptied, with what is disturbed.
+
+    What the pasted box hides of the surroundings is lost as well as what is emptied beside it.
+    """
+    for side in (reference, reference.mirrored()):
+        holes = _holes(side.detections, near)
+        if float((holes & ~near).sum()) < EMPTIED * int((~near).sum()):
+            yield float((near ^ holes).float().mean()), side, holes
 
 
 def _shuffled(name: str) -> str:

@@ -74,23 +74,13 @@ class Scene:
         return torch.where(hidden, self.emptied(fill), self.content)
 
     def ask(self, copies: Sequence[Float[Tensor, "3 a b"]]) -> list[Named]:
-        """What the detector predicts for each copy, one answer each.
-
-        Of a sealed black box, what it reports: every detection as a raw prediction of one class.
-        """
+        """What the detector predicts for each copy, one answer each; see ``predictions``."""
         answers = []
         for start in range(0, len(copies), self._batch):
             pixels = self.frame.pad(torch.stack(list(copies[start : start + self._batch])))
-            answers += self._asked(pixels)
+            answers += predictions(self.detector, pixels, self.frame)
         self.spent += len(copies)
         return answers
-
-    def _asked(self, pixels: Float[Tensor, "n 3 i j"]) -> list[Named]:
-        if isinstance(self.detector, RawDetector):
-            found = named(self.detector, pixels)
-            return [_single(found, row) for row in range(len(pixels))]
-        reported = self.detector.detect(pixels, self.frame, FAINT)
-        return [_as_raw(detections, self.frame) for detections in reported]
 
     def seen(self, answers: Sequence[Named], target: Target) -> Float[Tensor, "n c"]:
         """Per copy and class, the highest probability at the target's box (IoU >= 0.5)."""
@@ -129,6 +119,19 @@ class Scene:
                 found += list(answer.log_odds[:, 0].float())
         self.spent += len(copies)
         return found
+
+
+def predictions(
+    detector: Detector, pixels: Float[Tensor, "n 3 i j"], frame: Frame
+) -> list[Named]:
+    """Every raw prediction for each input, one answer each.
+
+    Of a sealed black box, what it reports: every detection as a raw prediction of one class.
+    """
+    if isinstance(detector, RawDetector):
+        found = named(detector, pixels)
+        return [_single(found, row) for row in range(len(pixels))]
+    return [_as_raw(reported, frame) for reported in detector.detect(pixels, frame, FAINT)]
 
 
 def lead(log_odds: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n"]:

@@ -203,6 +203,11 @@ class Frame:
         down, across = self.scale
         return (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
 
+    def box_to_image(self, box: Box) -> Box:
+        """A box in content pixels, in image pixels."""
+        down, across = self.scale
+        return (box[0] / across, box[1] / down, box[2] / across, box[3] / down)
+
     def map_to_image(self, heatmaps: Float[Tensor, "k i j"]) -> Float[Tensor, "k h w"]:
         """Cut the padding off heatmaps over the input and stretch the rest over the image."""
         return functional.interpolate(

@@ -26,14 +26,21 @@ class BareNetwork(nn.Module):
     @no_type_check  # compiled: a checked signature would be traced as well
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The chosen branch's ``(b, sides, a)`` and ``(b, classes, a)``."""
-        *body, head = self.network.model
-        kept: list[Tensor | None] = []
-        for layer in body:
-            pixels = layer(_entering(layer.f, pixels, kept))
-            kept.append(pixels if layer.i in self.network.save else None)
+        head = self.network.model[-1]
         branch = head.one2one if head.end2end else head.one2many
-        found = head.forward_head(_entering(head.f, pixels, kept), **branch)
+        found = head.forward_head(features(self.network, pixels), **branch)
         return found["boxes"], found["scores"]
+
+
+@no_type_check
+def features(network: Any, pixels: Tensor) -> list[Tensor]:
+    """What enters the head, level by level."""
+    *body, head = network.model
+    kept: list[Tensor | None] = []
+    for layer in body:
+        pixels = layer(_entering(layer.f, pixels, kept))
+        kept.append(pixels if layer.i in network.save else None)
+    return _entering(head.f, pixels, kept)
 
 
 @no_type_check

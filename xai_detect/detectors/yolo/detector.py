@@ -25,7 +25,7 @@ from xai_detect.detectors.lending import (
     lent,
 )
 from xai_detect.detectors.protocol import Candidates, Named, Patches, Raw
-from xai_detect.detectors.yolo.bare import BareNetwork, grid
+from xai_detect.detectors.yolo.bare import BareNetwork, features, grid
 from xai_detect.detectors.yolo.conventions import GREY, MOST_DETECTIONS
 from xai_detect.detectors.yolo.patches import run_locally
 from xai_detect.detectors.yolo.queries import run_queries
@@ -106,9 +106,16 @@ class UltralyticsDetector:
 
     def frame(self, image_size: Size) -> Frame:
         """Letterbox, as the library's predictor does; RT-DETR stretches instead."""
+        return self._frame(image_size, self._side)
+
+    def finer(self, image_size: Size, factor: float) -> Frame:
+        """The same at another resolution, up to the next multiple of the network's stride."""
+        return self._frame(image_size, -(-round(self._side * factor) // self._stride) * self._stride)
+
+    def _frame(self, image_size: Size, side: int) -> Frame:
         if self._queries:
-            return Frame.stretch(image_size, (self._side, self._side))
-        return Frame.letterbox(image_size, self._side, stride=self._stride, fill=self.fill)
+            return Frame.stretch(image_size, (side, side))
+        return Frame.letterbox(image_size, side, stride=self._stride, fill=self.fill)
 
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
@@ -212,6 +219,30 @@ class UltralyticsDetector:
         """The class logit of the target's candidate, differentiable in ``pixels``."""
         frame = frame or Frame.unchanged((pixels.shape[2], pixels.shape[3]))
         return self.candidate(pixels, [target], frame).log_odds[:, 0, target.label]
+
+    def nearby(
+        self, pixels: Float[Tensor, "b 3 i j"], targets: Sequence[Target], frame: Frame
+    ) -> Candidates:
+        """The same as ``candidate``, from no more of the head than reaches the targets' cells."""
+        check_targets(targets, len(self.class_names))
+        if self._queries or not self._engine.plain(exact=True):
+            return self.candidate(pixels, targets, frame)
+        with lent(self.module):
+            given = handed_over(pixels, self.module)
+            _forget_grid(self._head)
+            with contiguous_gradients(self.module):
+                entering = features(self.module, given)
+            check_candidates(targets, sum(level.shape[2] * level.shape[3] for level in entering))
+            found = [
+                run_locally(self._head, [level[row : row + 1] for level in entering], targets, True)
+                for row in range(len(given))
+            ]
+        if any(local is None for local in found):
+            return self.candidate(pixels, targets, frame)
+        local = [answer for answer in found if answer is not None]
+        places = [self._decoded(answer.sides, answer.anchors, answer.strides) for answer in local]
+        log_odds = torch.cat([answer.logits for answer in local])
+        return Candidates(log_odds.to(pixels), torch.cat(places).to(pixels))
 
     def patches(
         self, features: Sequence[Float[Tensor, "1 _ _ _"]], targets: Sequence[Target]

@@ -63,7 +63,10 @@ class _Branch(NamedTuple):
 
 
 def run_locally(
-    head: Any, features: Sequence[Float[Tensor, "1 _ _ _"]], targets: Sequence[Target]
+    head: Any,
+    features: Sequence[Float[Tensor, "1 _ _ _"]],
+    targets: Sequence[Target],
+    attached: bool = False,
 ) -> LocalOutput | None:
     """The head's output at the targets' cells; None if it is not made of plain convolutions.
 
@@ -71,6 +74,7 @@ def run_locally(
         head: The network's last layer.
         features: What enters it, level by level.
         targets: The questions; their candidates are cells, counted over all levels.
+        attached: Whether the windows belong to the features' graph; else they are leaves.
     """
     branches = _branches(head)
     if branches is None or not targets:
@@ -78,6 +82,8 @@ def run_locally(
     places = [_place(features, target.candidate) for target in targets]
     reach = [max(pair[0].radius, pair[1].radius) for pair in branches]
     windows = [_window(features[place.level], place, reach[place.level]) for place in places]
+    if not attached:
+        windows = [window.detach().clone().requires_grad_() for window in windows]
     logits: list[Tensor] = [torch.empty(0)] * len(targets)
     sides = list(logits)
     for level, (box, score) in enumerate(branches):
@@ -153,9 +159,8 @@ def _place(features: Sequence[Tensor], cell: int) -> _Place:
 
 
 def _window(features: Tensor, place: _Place, reach: int) -> Tensor:
-    """The cells around one, 0 beyond the edge; a leaf of its own."""
-    padded = functional.pad(_near(features, place, reach), _overhang(features, place, reach))
-    return padded.detach().clone().requires_grad_()
+    """The cells around one, 0 beyond the edge."""
+    return functional.pad(_near(features, place, reach), _overhang(features, place, reach))
 
 
 def _near(features: Tensor, place: _Place, reach: int) -> Tensor:

@@ -6,69 +6,108 @@ a map that holds. What happens there decides nothing, so it is not counted:
 
 - *why detected*: the score is ``log(1 + exp(log_odds - FLOOR))``, which is 0 while the class is out
   of sight and the log-odds less ``FLOOR`` afterwards. The map adds up to its difference.
-- *why this class*: the lead over the runner-up, its gradient weighted by how far the class is in
+- *why this class*: the lead over a rival class, its gradient weighted by how far the class is in
   sight, the logistic of ``log_odds - FLOOR``.
 
-Another quantity than plain integrated gradients, which stay ``integrated_gradients``. Steps lie
-where a few forward passes found that the scores change.
+Another quantity than plain integrated gradients, which stay ``integrated_gradients``. The path is
+cut where the scores change; a piece whose gradient misses its own change is cut again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.protocol import PatchDetector, WhiteBoxDetector
+from xai_detect.errors import InputError
+from xai_detect.explainers.gradients.integrated import baseline_image
+from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
 
 FLOOR = -4.0
 """Log-odds below which a class is out of sight: a probability of .018."""
 
-PILOTS = 9
-"""Forward passes that find out where the scores change."""
-
-NODES = 10
-"""Gradients along the path."""
+UNSEEN = 0.002
+"""Where the class is this little in sight there is no backward pass: it would count for nothing."""
 
 EVEN, OFFSET = 0.5, 0.1
-"""Part of the nodes that lie as ``1 / (alpha + OFFSET)`` whatever the pilots say."""
+"""Part of the pieces that lie evenly in ``log(alpha + OFFSET)``, whatever the scores do."""
 
-FINE = 33
-"""Points between two pilots on which the density of nodes is kept."""
+SHORTEST = 2e-4
+"""Shorter stretches of the path are not cut any more."""
 
-CLOSE = 2e-4
-"""Shorter stretches of the path are not halved by a pilot any more."""
-
-UNSEEN = 0.002
-"""Nodes where the class is this little in sight get no backward pass: they count for nothing."""
+SCALARS = ("logit", "margin")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sighted:
-    """Both maps of one target, over the input, with what they should add up to.
+class _Point(NamedTuple):
+    """A place on the path, with the floored score and the lead there."""
+
+    alpha: float
+    score: float
+    lead: float
+
+    @property
+    def sight(self) -> float:
+        """How far the class is in sight: the logistic of its log-odds above the floor."""
+        return 1 - float(np.exp(-self.score))
+
+
+class _Piece(NamedTuple):
+    """A piece of the path: its ends, the weighted gradients in its middle, what they attribute."""
+
+    low: _Point
+    high: _Point
+    gradients: Float[Tensor, "s 3 i j"] | None
+    attributed: Float[np.ndarray, "s"]
+
+    @property
+    def width(self) -> float:
+        return self.high.alpha - self.low.alpha
+
+    def gained(self) -> Float[np.ndarray, "2"]:
+        """What score and weighted lead really change by."""
+        sight = (self.low.sight + self.high.sight) / 2
+        return np.array(
+            [self.high.score - self.low.score, sight * (self.high.lead - self.low.lead)]
+        )
+
+
+class Sighted(NamedTuple):
+    """Both maps of one target, before they are multiplied by the change of the image.
 
     Attributes:
-        seen: Average gradient of the floored score.
-        lead: Average weighted gradient of the lead; None with one class.
-        seen_half: ``seen`` from every second node alone, to see whether the map has settled.
-        lead_half: The same of ``lead``.
-        seen_gained: What ``seen`` times the change of the image should sum to.
-        lead_gained: The same of ``lead``; NaN with one class.
+        gradients: Averages along the path: of the floored score and, if asked for, of the lead.
+        before: The same before the last piece was cut, to see whether the maps have settled.
+        missed: Part of its gain that each map misses.
         forward_passes: Spent.
         backward_passes: Spent.
     """
 
-    seen: Float[Tensor, "3 i j"]
-    lead: Float[Tensor, "3 i j"] | None
-    seen_half: Float[Tensor, "3 i j"]
-    lead_half: Float[Tensor, "3 i j"] | None
-    seen_gained: float
-    lead_gained: float
+    gradients: Float[Tensor, "s 3 i j"]
+    before: Float[Tensor, "s 3 i j"]
+    missed: tuple[float, ...]
     forward_passes: int
     backward_passes: int
+
+
+class Settling(NamedTuple):
+    """One map of one target, and whether it has settled.
+
+    Attributes:
+        attribution: The map in image pixels.
+        content: The same in content pixels.
+        before: The same before the last piece of the path was cut.
+    """
+
+    attribution: Attribution
+    content: Float[Tensor, "a b"]
+    before: Float[Tensor, "a b"]
 
 
 class SightedPath:
@@ -80,6 +119,7 @@ class SightedPath:
         placed: Placed,
         target: Target,
         start: Float[Tensor, "1 3 i j"],
+        rival: int | None,
     ) -> None:
         """Prepare.
 
@@ -88,115 +128,235 @@ class SightedPath:
             placed: The image.
             target: The question; its class and its raw prediction stay fixed.
             start: The baseline, placed in the input.
+            rival: The class that the lead is over; None leaves the lead out.
         """
-        self._detector = detector
+        self._ask = detector.nearby if isinstance(detector, PatchDetector) else detector.candidate
         self._target = target
+        self._rival = rival
         self._frame = placed.frame
         self._start = start
         self._change = placed.pixels - start
-        self.forward_passes = 0
-        self.backward_passes = 0
+        self._forward_passes = 0
+        self._backward_passes = 0
+
+    def integrate(self, first: int, most: int, tolerance: float) -> Sighted:
+        """Average gradients.
+
+        Args:
+            first: Pieces to begin with.
+            most: Most gradient evaluations; at least one piece is cut, which takes two.
+            tolerance: No more pieces are cut once all together miss less than this share.
+        """
+        points = self._points(first)
+        pieces = [self._piece(low, high) for low, high in pairwise(points)]
+        whole = np.array([abs(piece.gained()) for piece in pieces]).sum(axis=0)
+        before, evaluations = self._sum(pieces), first
+        while evaluations == first or (
+            evaluations + 2 <= most and sum(self._miss(piece, whole) for piece in pieces) > tolerance
+        ):
+            before = self._sum(pieces) if evaluations > first else before
+            worst = max(range(len(pieces)), key=lambda row: self._miss(pieces[row], whole))
+            pieces[worst : worst + 1] = self._thirds(pieces[worst])
+            evaluations += 2
+        gains = np.array([piece.gained() for piece in pieces]).sum(axis=0)
+        sums = np.array([piece.attributed for piece in pieces]).sum(axis=0)
+        missed = tuple(
+            float(abs(total - gain) / abs(gain)) if gain else float("nan")
+            for total, gain in zip(sums, gains[: len(sums)], strict=True)
+        )
+        return Sighted(
+            self._sum(pieces), before, missed, self._forward_passes, self._backward_passes
+        )
+
+    def _points(self, count: int) -> list[_Point]:
+        """Both ends of so many pieces; the stretch that matters most is halved first."""
+        points = [self._point(root**2) for root in (0.0, 0.5, 1.0)]  # most is won at the start
+        while len(points) <= count:
+            values = np.array([(point.score, point.lead) for point in points])
+            changes = np.abs(np.diff(values, axis=0))
+            changes = (changes / np.maximum(changes.sum(axis=0), 1e-9)).mean(axis=1)
+            places = np.array([point.alpha for point in points])
+            even = np.diff(np.log(places + OFFSET)) / np.log((1 + OFFSET) / OFFSET)
+            weights = ((1 - EVEN) * changes + EVEN * even) * (np.diff(places) > SHORTEST)
+            row = int(weights.argmax())
+            points.insert(row + 1, self._point(_between(points[row], points[row + 1], 0.5)))
+        return points
+
+    def _point(self, alpha: float) -> _Point:
         with torch.no_grad():
-            self._last = self._log_odds(self._at(1.0))
-        others = self._last.clone()
-        others[target.label] = -torch.inf
-        self._rival = int(others.argmax()) if len(others) > 1 else None
+            return self._values(alpha, self._log_odds(self._at(alpha)))
+
+    def _values(self, alpha: float, log_odds: Float[Tensor, "c"]) -> _Point:
+        own = float(log_odds[self._target.label])
+        other = own if self._rival is None else float(log_odds[self._rival])
+        return _Point(alpha, float(np.logaddexp(0, own - FLOOR)), own - other)
+
+    def _piece(self, low: _Point, high: _Point) -> _Piece:
+        """The gradients in the middle of a piece."""
+        alpha = _between(low, high, 0.5)
+        point = self._at(alpha).detach().requires_grad_()
+        with torch.enable_grad():
+            log_odds = self._log_odds(point)
+        scalars = 1 if self._rival is None else 2
+        sight = self._values(alpha, log_odds.detach()).sight
+        if sight < UNSEEN:
+            return _Piece(low, high, None, np.zeros(scalars))
+        own = self._gradient(log_odds[self._target.label], point, scalars > 1)
+        gradients = [own]
+        if self._rival is not None:
+            gradients.append(own - self._gradient(log_odds[self._rival], point, False))
+        return self._weighed(low, high, torch.stack(gradients) * sight)
+
+    def _weighed(self, low: _Point, high: _Point, gradients: Float[Tensor, "s 3 i j"]) -> _Piece:
+        attributed = gradients.flatten(1) @ self._change[0].flatten().cpu()
+        return _Piece(low, high, gradients, attributed.numpy() * (high.alpha - low.alpha))
+
+    def _thirds(self, piece: _Piece) -> list[_Piece]:
+        """The piece cut in three; what was measured in its middle serves the middle third."""
+        first, second = (self._point(_between(*piece[:2], share)) for share in (1 / 3, 2 / 3))
+        middle = _Piece(first, second, None, piece.attributed * 0)
+        if piece.gradients is not None:
+            middle = self._weighed(first, second, piece.gradients)
+        return [self._piece(piece.low, first), middle, self._piece(second, piece.high)]
+
+    def _miss(self, piece: _Piece, whole: Float[np.ndarray, "2"]) -> float:
+        """What a piece misses of its own change, as a share of all; the worse of both scalars."""
+        if piece.width < SHORTEST:
+            return 0.0
+        gap = np.abs(piece.attributed - piece.gained()[: len(piece.attributed)])
+        return float((gap / np.maximum(whole[: len(gap)], 1e-9)).max())
+
+    def _sum(self, pieces: Sequence[_Piece]) -> Float[Tensor, "s 3 i j"]:
+        scalars = 1 if self._rival is None else 2
+        total = torch.zeros(scalars, *self._change.shape[1:])
+        for piece in pieces:
+            if piece.gradients is not None:
+                total.add_(piece.gradients, alpha=piece.width)
+        return total
 
     def _at(self, alpha: float) -> Float[Tensor, "1 3 i j"]:
         return torch.add(self._start, self._change, alpha=alpha)
 
     def _log_odds(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "c"]:
-        self.forward_passes += 1
-        return self._detector.candidate(pixels, [self._target], self._frame).log_odds[0, 0]
-
-    def _scalars(self, log_odds: Float[Tensor, "c"]) -> Float[np.ndarray, "2"]:
-        """Floored score and lead; the lead is 0 with one class."""
-        own = float(log_odds[self._target.label])
-        other = own if self._rival is None else float(log_odds[self._rival])
-        return np.array([np.logaddexp(0, own - FLOOR), own - other])
-
-    def integrate(self, nodes: int = NODES) -> Sighted:
-        """Both maps from so many gradients."""
-        with torch.no_grad():
-            places, values = self._pilots()
-        alphas, weights = spread(nodes, places, values)
-        shape = self._change.shape[1:]
-        sums = {name: torch.zeros(2, *shape) for name in ("seen", "lead")}
-        halves = np.array([weights[row : row + 2].sum() for row in range(0, nodes, 2)])
-        seen: list[tuple[float, np.ndarray]] = list(zip(places, values, strict=True))
-        for row, (alpha, weight) in enumerate(zip(alphas, weights, strict=True)):
-            point = self._at(float(alpha)).detach().requires_grad_()
-            with torch.enable_grad():
-                log_odds = self._log_odds(point)
-            seen.append((float(alpha), self._scalars(log_odds.detach())))
-            sight = float(torch.sigmoid(log_odds[self._target.label].detach() - FLOOR))
-            if sight < UNSEEN:
-                continue
-            half = halves[row // 2] if row % 2 == 0 else 0.0
-            own = self._gradient(log_odds[self._target.label], point, self._rival is not None)
-            each = torch.tensor([weight, half]) * sight
-            sums["seen"] += each[:, None, None, None] * own
-            if self._rival is not None:
-                lead = own - self._gradient(log_odds[self._rival], point, False)
-                sums["lead"] += each[:, None, None, None] * lead
-        alone = self._rival is None
-        return Sighted(
-            sums["seen"][0], None if alone else sums["lead"][0],
-            sums["seen"][1], None if alone else sums["lead"][1],
-            *gained(seen, alone), self.forward_passes, self.backward_passes,
-        )  # fmt: skip
+        self._forward_passes += 1
+        return self._ask(pixels, [self._target], self._frame).log_odds[0, 0]
 
     def _gradient(self, value: Tensor, point: Tensor, again: bool) -> Float[Tensor, "3 i j"]:
-        self.backward_passes += 1
+        self._backward_passes += 1
         return torch.autograd.grad(value, point, retain_graph=again)[0][0].cpu().float()
 
-    def _pilots(self) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "p 2"]]:
-        """Places on the path and both scalars there; the stretch that changes most is halved."""
-        roots = np.linspace(0, 1, 5).tolist()  # of alpha: the start is where most is won
-        values = [self._scalars(self._log_odds(self._at(root**2))) for root in roots[:-1]]
-        values.append(self._scalars(self._last))
-        while len(roots) < PILOTS:
-            steps = [
-                np.abs(values[row + 1] - values[row]).max()
-                * (roots[row + 1] ** 2 - roots[row] ** 2 > CLOSE)
-                for row in range(len(roots) - 1)
-            ]
-            row = int(np.argmax(steps)) + 1
-            middle = (roots[row - 1] + roots[row]) / 2
-            roots.insert(row, middle)
-            values.insert(row, self._scalars(self._log_odds(self._at(middle**2))))
-        return np.array(roots) ** 2, np.array(values)
+
+def _between(low: _Point, high: _Point, share: float) -> float:
+    """A place between two others, in the root of alpha."""
+    first, last = low.alpha**0.5, high.alpha**0.5
+    return (first + share * (last - first)) ** 2
 
 
-def spread(
-    count: int, places: Float[np.ndarray, "p"], values: Float[np.ndarray, "p 2"]
-) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Nodes and weights: stretches that hold equal parts of the density, and their middles.
+def runner_up(detector: WhiteBoxDetector, placed: Placed, target: Target) -> int | None:
+    """The strongest other class at the target's raw prediction; None with one class."""
+    if len(target.class_names) < 2:
+        return None
+    with torch.no_grad():
+        log_odds = detector.candidate(placed.pixels, [target], placed.frame).log_odds[0, 0].clone()
+    log_odds[target.label] = -torch.inf
+    return int(log_odds.argmax())
 
-    Half of the density follows the change of both scalars between the places, half is even in
-    ``log(alpha + OFFSET)``. The weights add up to 1.
+
+@dataclass(frozen=True, slots=True)
+class SightedGradients:
+    """Integrated gradients that count only what happens while the class is in sight.
+
+    What a verdict's maps are made with. The quantity is no detector's score: see the top of
+    ``xai_detect.explainers.gradients.sighted``. Integrated gradients: Sundararajan, Taly, Yan,
+    "Axiomatic Attribution for Deep Networks", ICML 2017; floor and weights are this project's own.
+
+    Attributes:
+        first: Pieces of the path to begin with.
+        most: Most gradient evaluations for each target.
+        tolerance: No more pieces are cut once all together miss less than this share of the gain.
+        baseline: Start of the path; see ``baseline_image``.
+        scalar: ``logit``, why the class is detected, or ``margin``, why not the runner-up.
     """
-    change = np.abs(np.diff(values, axis=0))
-    change = (change / np.maximum(change.sum(axis=0), 1e-9)).mean(axis=1)
-    ends = zip(places[:-1], places[1:], strict=True)
-    grid = np.unique(np.concatenate([np.linspace(low, high, FINE) for low, high in ends]))
-    even = np.diff(np.log(grid + OFFSET)) / np.log((1 + OFFSET) / OFFSET)
-    middles = (grid[1:] + grid[:-1]) / 2
-    stretch = np.clip(np.searchsorted(places, middles) - 1, 0, len(change) - 1)
-    mass = EVEN * even + (1 - EVEN) * change[stretch] / (FINE - 1)
-    summed = np.r_[0, np.cumsum(mass)] / mass.sum()
-    nodes = np.interp((np.arange(count) + 0.5) / count, summed, grid)
-    edges = np.interp(np.linspace(0, 1, count + 1), summed, grid)
-    return nodes, np.diff(edges)
 
+    name: ClassVar[str] = "sighted_gradients"
+    input_level: ClassVar[bool] = True
+    takes_placed: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.GRADIENTS
+    citation: ClassVar[str] = (
+        "after Sundararajan, Taly, Yan, Axiomatic Attribution for Deep Networks, ICML 2017"
+    )
+    first: int = 6
+    most: int = 10
+    tolerance: float = 0.15
+    baseline: str = "auto"
+    scalar: str = "logit"
 
-def gained(
-    seen: list[tuple[float, Float[np.ndarray, "2"]]], alone: bool
-) -> tuple[float, float]:
-    """What the maps should add up to: exact for the score, a sum over all places for the lead."""
-    ordered = sorted(seen, key=lambda place: place[0])
-    scores = np.array([values[0] for _, values in ordered])
-    leads = np.array([values[1] for _, values in ordered])
-    sight = 1 - np.exp(-scores)  # the logistic of the log-odds above the floor
-    weighted = ((sight[1:] + sight[:-1]) / 2 * np.diff(leads)).sum()
-    return float(scores[-1] - scores[0]), float("nan") if alone else float(weighted)
+    def __post_init__(self) -> None:
+        if not 2 <= self.first <= self.most - 2:
+            raise InputError(
+                f"first is {self.first} and most {self.most}; expected 2 <= first <= most - 2"
+            )
+        if self.scalar not in SCALARS:
+            raise InputError(
+                f"the scalar of {self.name} is {self.scalar!r}; choose from {', '.join(SCALARS)}"
+            )
+
+    def __call__(
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
+    ) -> list[Attribution]:
+        """Return attributions in floored log-odds per pixel, summed over colours."""
+        row = SCALARS.index(self.scalar)
+        return [
+            self.pair(detector, placed, target, both=row == 1)[row].attribution
+            for target in targets
+        ]
+
+    def pair(
+        self,
+        detector: WhiteBoxDetector,
+        placed: Placed,
+        target: Target,
+        *,
+        rival: int | None = None,
+        both: bool = True,
+    ) -> list[Settling]:
+        """Why detected and why this class, from the same passes.
+
+        Args:
+            detector: The detector that found the target.
+            placed: The image.
+            target: The question.
+            rival: The class that the lead is over; None takes the runner-up.
+            both: Whether the second is wanted; with one class there is none.
+        """
+        if both and rival is None:
+            rival = runner_up(detector, placed, target)
+        start = baseline_image(placed.image, self.baseline, detector.provenance.domain)
+        entered = placed.frame.to_input(start[None])
+        path = SightedPath(detector, placed, target, entered, rival if both else None)
+        found = path.integrate(self.first, self.most, self.tolerance)
+        spent = {
+            "forward_passes": float(found.forward_passes),
+            "backward_passes": float(found.backward_passes),
+        }
+        change = (placed.pixels - entered)[0, :, *placed.frame.content]
+        contents, before = (
+            (gradients[:, :, *placed.frame.content] * change).sum(dim=1)
+            for gradients in (found.gradients, found.before)
+        )
+        maps = placed.frame.attributions(found.gradients, placed.image - start)
+        return [
+            Settling(Attribution(heatmap, {"completeness_error": missed, **spent}), *contents_of)
+            for heatmap, missed, *contents_of in zip(
+                maps, found.missed, contents, before, strict=True
+            )
+        ]
+
+    def brief(self) -> "SightedGradients":
+        """The method itself, which is as cheap as it can be."""
+        return self
+
+    def expected_passes(self, targets: int) -> tuple[float, float]:
+        """Up to two cuts for most photographs, one for scans."""
+        evaluations = (self.first + 2 + self.most) / 2
+        return targets * (2 * evaluations + 1), targets * evaluations * 2

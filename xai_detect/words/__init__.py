@@ -1,0 +1,1 @@
+"""What people read, by language: one catalogue each, and how to read it."""
