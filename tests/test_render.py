@@ -8,23 +8,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import NAMES, inspection, spot, verdict
+from samples import NAMES, evidence, inspection, spot, verdict
 from toy import ToyDetector, scene
 
-from xai_detect.inspection.image import inspect
+from xai_detect.detectors.place import place
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.methods import build_method
 from xai_detect.output.drawing import contours, panels
 from xai_detect.output.drawing import strokes as drawing
 from xai_detect.output.drawing import views as render
-from xai_detect.output.drawing.states import (
-    STATES,
-    map_refusal,
-    state_of,
-    tally,
-)
-from xai_detect.trust.evidence import weigh
-from xai_detect.trust.verdict import MAP_CHECKS
+from xai_detect.output.drawing.states import STATES, deciding, map_refusal, tally
 from xai_detect.values import boxes
-from xai_detect.values.findings import Level
+from xai_detect.values.findings import Answer, Evidence, Level
 from xai_detect.values.frame import Frame
 
 SIZE = (40, 60)
@@ -106,16 +101,20 @@ def test_what_is_drawn_outside_is_what_is_measured_outside(size):
     """A photograph of 3 megapixels, a small copy, and what the network sees of both."""
     detector = ToyDetector(letterbox=64)
     image = Frame.stretch((48, 64), size).to_input(scene(("red", 2, 3), size=(48, 64))[None])[0]
-    found = inspect(detector, image, method="input_x_gradient")
-    assert found.explanations[0].content_size == (48, 64)
-    heatmap = torch.ones(size)
-    heatmap[0, 0] = 2.0  # a map without any difference is no evidence
-    explanation = replace(found.explanations[0], heatmap=heatmap)
-    measured = weigh(detector, image, found.targets[0], explanation)["outside"]
-    near = panels.scene(found, 0).near
-    assert boxes.mask(near, size).float().mean() == pytest.approx(24 * 24 / (48 * 64), rel=0.01)
-    shares = contours.positive(heatmap)
-    (part,) = contours.parts_outside(shares, shares > 0, near)
+    placed = place(detector, image)
+    target = detector.detect(placed.pixels, placed.frame, 0.25)[0].target(0)
+    (made,) = explain(build_method("input_x_gradient"), detector, placed, [target])
+    assert made.content_size == (48, 64)
+    even = replace(made, heatmap=torch.ones(size))
+    drawn = panels.layer("", even, target.box, size)
+    assert boxes.mask(drawn.near, size).float().mean() == pytest.approx(
+        24 * 24 / (48 * 64), rel=0.01
+    )
+    content = placed.frame.map_to_content(even.heatmap).clamp(min=0)
+    near = boxes.mask(boxes.near(placed.frame.box_to_content(target.box)), (48, 64))
+    measured = float(content[~near].sum() / content.sum())
+    shares = contours.positive(even.heatmap)
+    (part,) = contours.parts_outside(shares, shares > 0, drawn.near)
     assert part.share == pytest.approx(measured, abs=2e-3)
 
 
@@ -127,7 +126,8 @@ def test_lines_turn_fuchsia_where_the_measured_ring_ends():
     (explanation,) = one.explanations
     for content, expected in ((None, True), (size, True), ((40, 60), False)):
         seen = replace(one, explanations=(replace(explanation, content_size=content),))
-        canvas = panels.outlined(panels.scene(seen, 0), panels.whole(size), tags=False)
+        what = panels.scene(seen, 0)
+        canvas = panels.outlined(what, panels.whole(size), what.layers[0], tags=False)
         assert (canvas == fuchsia).all(axis=2).any() == expected
 
 
@@ -141,11 +141,21 @@ def test_heat_has_one_scale_for_all_images():
     assert contours.lift(density, density.size) == pytest.approx(1)  # an even spread is chance
 
 
-def test_an_even_map_shows_no_heat_and_a_refused_one_neither():
+def first_heat(found):
+    what = panels.scene(found, 0)
+    return panels.heat(what, panels.whole(SIZE), what.layers[0])
+
+
+def first_outlined(found, *, tags=False):
+    what = panels.scene(found, 0)
+    shown = what.layers[0] if what.layers else None
+    return panels.outlined(what, panels.whole(SIZE), shown, tags=tags)
+
+
+def test_an_even_map_shows_no_heat_and_an_empty_one_neither():
     even = inspection(rows=1, heatmaps=[torch.ones(SIZE)])
     empty = inspection(rows=1, heatmaps=[torch.zeros(SIZE)])
-    window = panels.whole(SIZE)
-    one, other = (panels.heat(panels.scene(each, 0), window) for each in (even, empty))
+    one, other = first_heat(even), first_heat(empty)
     assert np.array_equal(one, other)
     assert (one[..., 0] == one[..., 1]).all()  # grey
 
@@ -153,42 +163,101 @@ def test_an_even_map_shows_no_heat_and_a_refused_one_neither():
 def test_heat_never_touches_the_original():
     strong = inspection(rows=1, heatmaps=[spot(SIZE, 20, 40, value=9.0)])
     weak = inspection(rows=1, heatmaps=[-torch.ones(SIZE)])
-    window = panels.whole(SIZE)
-    drawn = panels.outlined(panels.scene(strong, 0), window, tags=False)
-    plain = panels.outlined(panels.scene(weak, 0), window)
+    drawn, plain = first_outlined(strong), first_outlined(weak, tags=True)
     changed = (drawn != plain).any(axis=2)
     assert changed.any()
     palette = drawn[changed].astype(int)
-    clean = window.cut(panels.as_bytes(strong.image))[changed].astype(int)
+    clean = panels.whole(SIZE).cut(panels.as_bytes(strong.image))[changed].astype(int)
     inked = np.abs(palette - clean).max(axis=1) > 0
     assert changed.mean() < 0.2  # lines, no fill
     assert inked.all()
 
 
 def test_evidence_outside_is_fuchsia_and_evidence_inside_white():
-    fuchsia = np.array([255, 0, 255])
-    window = panels.whole(SIZE)
     grey = torch.full((3, *SIZE), 0.4)
     for column, expected in ((5, False), (50, True)):
-        heatmaps = [spot(SIZE, 15, column, side=4)]
-        one = inspection(rows=1, heatmaps=heatmaps, image=grey)
-        canvas = panels.outlined(panels.scene(one, 0), window, tags=False)
-        assert (canvas == fuchsia).all(axis=2).any() == expected
+        one = inspection(rows=1, heatmaps=[spot(SIZE, 15, column, side=4)], image=grey)
+        assert (first_outlined(one) == FUCHSIA).all(axis=2).any() == expected
 
 
-@pytest.mark.parametrize("check", MAP_CHECKS)
-def test_a_map_that_failed_its_own_check_is_not_drawn(check):
-    heatmaps = [spot(SIZE, 15, 50)]
-    refused = inspection(rows=1, heatmaps=heatmaps, level=Level.UNCERTAIN, check=check)
-    nothing = inspection(rows=1, heatmaps=[torch.zeros(SIZE)], level=Level.UNCERTAIN, check=check)
-    assert map_refusal(refused.verdicts[0]) is not None
+FUCHSIA = np.array([255, 0, 255])
+
+
+# Which maps are shown
+
+
+def titles(found):
+    return [shown.title for shown in panels.scene(found, 0).layers]
+
+
+def test_each_question_has_its_own_map():
+    one = inspection(rows=1, heatmaps=[spot(SIZE, 5, 5)], contrasts=[spot(SIZE, 30, 50)])
+    first, second = panels.scene(one, 0).layers
+    assert (first.title, second.title) == ("Why detected", "Why zebra")
+    assert np.unravel_index(first.density.argmax(), SIZE) == (6, 6)
+    assert np.unravel_index(second.density.argmax(), SIZE) == (31, 51)
+    assert titles(inspection(rows=1, contrasts=[None])) == ["Why detected"]  # one class
+    three = inspection(rows=1, added=[torch.ones(SIZE)])
+    assert titles(three)[2] == "By d_rise, not checked"
+
+
+def test_both_maps_have_one_absolute_scale():
+    """The same map answers both questions: the same heat, whatever the other's strength."""
+    one = inspection(rows=1, heatmaps=[spot(SIZE, 5, 5)], contrasts=[100 * spot(SIZE, 5, 5)])
+    what, window = panels.scene(one, 0), panels.whole(SIZE)
+    first, second = (panels.heat(what, window, shown) for shown in what.layers)
+    assert np.array_equal(first, second)
+    wide = replace(one, contrasts=inspection(rows=1, contrasts=[torch.ones(SIZE)]).contrasts)
+    spread = panels.heat(what, window, panels.scene(wide, 0).layers[1])
+    assert (spread[..., 0] == spread[..., 2]).all()  # grey, though it is all that there is
+    assert (first[..., 0] != first[..., 2]).any()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("unreliable", "map: unreliable"), ("none", "no map at this budget")]
+)
+@pytest.mark.parametrize("level", Level)
+def test_a_map_that_is_not_reliable_is_not_drawn_whatever_the_verdict(word, said, level):
+    refused = inspection(rows=1, level=level, heatmaps=[spot(SIZE, 15, 50)], map=word)
+    nothing = inspection(rows=1, level=level, heatmaps=[None], contrasts=[None], map=word)
+    assert map_refusal(refused.evidence[0]) == said
+    assert titles(refused) == []
     assert np.array_equal(render.view(refused, 0), render.view(nothing, 0))
+    assert render.view(refused, 0).shape[1] < render.view(inspection(rows=1), 0).shape[1]
+    other = inspection(rows=1, map=word, added=[torch.ones(SIZE)])
+    assert titles(other) == ["By d_rise, not checked"]  # asked for, whatever became of the two
 
 
-def test_other_maps_are_drawn_whatever_the_verdict():
-    for level in Level:
-        assert map_refusal(verdict(level)) is None
-    assert map_refusal(verdict(Level.UNTRUSTED, "map_empty")) is None
+def test_a_map_that_nothing_is_said_of_is_not_drawn():
+    assert map_refusal(Evidence({"score": 0.5})) == "no map at this budget"
+    assert map_refusal(evidence()) is None
+
+
+# What decides
+
+
+def test_the_place_that_decides_is_framed_only_where_the_surroundings_decide():
+    grey = torch.full((3, *SIZE), 0.4)
+    none = {"heatmaps": [None], "contrasts": [None]}
+    for level, expected in ((Level.UNTRUSTED, True), (Level.TRUSTED, False)):
+        one = inspection(rows=1, level=level, image=grey, **none, map="none")
+        canvas = first_outlined(one)
+        rows, columns = np.nonzero((canvas == FUCHSIA).all(axis=2))
+        assert bool(len(rows)) == expected
+    scale = panels.whole(SIZE).scale
+    one = inspection(rows=1, level=Level.UNTRUSTED, image=grey, **none, map="none")
+    rows, columns = np.nonzero((first_outlined(one) == FUCHSIA).all(axis=2))
+    found = (columns.min(), rows.min(), columns.max(), rows.max())
+    assert found == pytest.approx([scale * side for side in (41, 20, 55, 36)], abs=2)
+
+
+def test_what_a_test_looked_at_without_deciding_is_no_place_that_decides():
+    places = {"presence": ((1.0, 2.0, 3.0, 4.0),), "name": ((5.0, 6.0, 7.0, 8.0),)}
+    words = {"presence": "unclear", "name": "surroundings"}
+    said = Evidence({}, words, {**places, "map": ((0.0, 0.0, 1.0, 1.0),)})
+    by_surroundings = verdict(Level.UNTRUSTED)
+    assert deciding(by_surroundings, said) == [("decides the class", (5.0, 6.0, 7.0, 8.0))]
+    assert deciding(verdict(Level.UNCERTAIN, Answer.UNCLEAR), said) == []
 
 
 # States
@@ -202,23 +271,16 @@ def contrast(colour):
     return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
-def test_the_three_states_differ_in_shape_and_word_and_can_be_read():
+def test_the_three_states_have_the_levels_names_differ_in_shape_and_can_be_read():
+    assert {level: one.word for level, one in STATES.items()} == {one: one.value for one in Level}
     assert len({one.mark for one in STATES.values()}) == len(STATES) == 3
-    assert len({one.word for one in STATES.values()}) == 3
     assert all(contrast(one.colour) >= 4.5 for one in STATES.values())
-
-
-def test_a_class_that_is_not_claimed_does_not_rely_on_surroundings():
-    assert state_of(verdict(Level.UNTRUSTED)).word == "relies on surroundings"
-    assert state_of(verdict(Level.UNTRUSTED, "claim")).word == "not supported"
 
 
 def test_the_tally_is_urgent_first_and_leaves_out_what_does_not_occur():
     found = tally([verdict(Level.TRUSTED), verdict(Level.UNTRUSTED), verdict(Level.TRUSTED)])
-    assert [(state.word, count) for state, count in found] == [
-        ("relies on surroundings", 1),
-        ("supported", 2),
-    ]
+    assert [(state.word, count) for state, count in found] == [("UNTRUSTED", 1), ("TRUSTED", 2)]
+    assert [state.word for state in STATES.values()] == ["UNTRUSTED", "UNCERTAIN", "TRUSTED"]
 
 
 # Pictures of any size
@@ -226,7 +288,7 @@ def test_the_tally_is_urgent_first_and_leaves_out_what_does_not_occur():
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (20, 20), (640, 640), (30, 2400)])
 def test_images_of_any_size_can_be_drawn(size):
-    one = inspection(rows=1, size=size, heatmaps=[torch.rand(size)])
+    one = inspection(rows=1, size=size, heatmaps=[torch.rand(size)], added=[torch.rand(size)])
     picture = render.view(one, 0)
     assert picture.dtype == np.uint8
     assert max(picture.shape) < 4000

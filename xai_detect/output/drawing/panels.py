@@ -16,11 +16,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.output.drawing import contours
-from xai_detect.output.drawing.states import map_refusal
-from xai_detect.output.drawing.strokes import FUCHSIA, WHITE, Colour, Tags, brackets, stroke
+from xai_detect.output.drawing.states import deciding, map_refusal
+from xai_detect.output.drawing.strokes import (
+    FUCHSIA,
+    WHITE,
+    Colour,
+    Tags,
+    brackets,
+    frame,
+    stroke,
+)
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
-from xai_detect.values.findings import Inspection
+from xai_detect.values.findings import Explanation, Inspection
 
 SIDE = (640, 1000)
 """A panel's longer side in pixels: smaller images are enlarged to the first, larger ones reduced
@@ -82,24 +90,40 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One map of a detection, ready to be drawn in any window.
+
+    Attributes:
+        title: Which question it answers.
+        near: The detection and the ring in which evidence counts as near, in image pixels.
+        density: Smoothed shares of the positive evidence.
+        outlines: Threshold and region of each share in ``contours.SHARES``.
+        parts: What lies beyond ``near``, weightiest first.
+    """
+
+    title: str
+    near: Box
+    density: np.ndarray
+    outlines: tuple[tuple[float, np.ndarray], ...]
+    parts: tuple[contours.Part, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scene:
     """One detection, ready to be drawn in any window.
 
     Attributes:
         pixels: The image, ``(h, w, 3)`` uint8.
         box: The detection.
-        near: The detection and the ring in which evidence counts as near.
-        density: Smoothed shares of the positive evidence; None if the map must not be shown.
-        outlines: Threshold and region of each share in ``contours.SHARES``.
-        parts: What lies beyond ``near``, weightiest first.
+        places: What decides it in its surroundings, if anything does: what each place does, and
+            the place.
+        layers: Its maps; none if none may be shown.
     """
 
     pixels: np.ndarray
     box: Box
-    near: Box
-    density: np.ndarray | None
-    outlines: tuple[tuple[float, np.ndarray], ...] = ()
-    parts: tuple[contours.Part, ...] = ()
+    places: tuple[tuple[str, Box], ...]
+    layers: tuple[Layer, ...]
 
 
 def whole(size: Size) -> Window:
@@ -129,38 +153,60 @@ def as_bytes(image: Float[Tensor, "3 h w"]) -> np.ndarray:
 
 def scene(inspection: Inspection, row: int) -> Scene:
     """Everything that will be drawn for one detection."""
-    picture, box = as_bytes(inspection.image), inspection.targets[row].box
-    size, explanation = inspection.detections.image_size, inspection.explanations[row]
+    verdict, evidence = inspection.verdicts[row], inspection.evidence[row]
+    target, size = inspection.detections.target(row), inspection.detections.image_size
+    shown: list[tuple[str, Explanation | None]] = []
+    if map_refusal(evidence) is None:
+        shown.append(("Why detected", inspection.explanations[row]))
+        shown.append((f"Why {target.name}", inspection.contrasts[row]))
+    added = inspection.added[row]
+    if added is not None:
+        shown.append((f"By {added.method}, not checked", added))
+    return Scene(
+        as_bytes(inspection.image),
+        target.box,
+        tuple(deciding(verdict, evidence)),
+        tuple(layer(title, made, target.box, size) for title, made in shown if made is not None),
+    )
+
+
+def layer(title: str, explanation: Explanation, box: Box, size: Size) -> Layer:
+    """One map of a detection in an image of ``(height, width)`` pixels."""
     near = boxes.near_in_image(box, size, explanation.content_size or size)
-    if map_refusal(inspection.verdicts[row]) is not None:
-        return Scene(picture, box, near, None)
     shares = contours.positive(explanation.heatmap)
     density = contours.smoothed(shares)
     levels = [contours.threshold(density, share) for share in contours.SHARES]
     outlines = tuple((level, contours.region(shares, density, level)) for level in levels)
     parts = tuple(contours.parts_outside(shares, outlines[-1][1], near))
-    return Scene(picture, box, near, density, outlines, parts)
+    return Layer(title, near, density, outlines, parts)
 
 
-def outlined(what: Scene, window: Window, *, tags: bool = True) -> np.ndarray:
-    """The original colours with the box's corners and lines around the evidence."""
+def outlined(what: Scene, window: Window, shown: Layer | None, *, tags: bool = True) -> np.ndarray:
+    """The original colours with the box's corners, lines around the evidence, and what decides."""
     canvas = window.cut(what.pixels)
     brackets(canvas, window.box(what.box))
-    if what.density is None:
-        return canvas
-    near = window.box(what.near)
+    if shown is not None:
+        _evidence(canvas, window, shown)
+    for _, place in what.places:
+        frame(canvas, window.box(place))
+    if tags:
+        put = Tags(canvas)
+        for does, place in what.places:
+            put.put(window.point(place[0], place[1]), does, core=WHITE)
+        for number, part in enumerate(shown.parts if shown is not None else (), start=1):
+            at = window.point(*part.top)
+            put.put(at, f"outside {number}: {part.share:.0%}".replace("%", " %"), core=FUCHSIA)
+    return canvas
+
+
+def _evidence(canvas: np.ndarray, window: Window, shown: Layer) -> None:
+    near = window.box(shown.near)
     for place in (1, 0):  # the region that holds more first, so that it lies underneath
-        level, region = what.outlines[place]
-        kept = np.where((what.density < level) | region, what.density, 0)
+        level, region = shown.outlines[place]
+        kept = np.where((shown.density < level) | region, shown.density, 0)
         for line, outside in _lines(window.cut(kept, smooth=True) >= level, near):
             core, width = LINES[outside][0], LINES[outside][1][place]
             stroke(canvas, line, core=core, width=width, dashed=outside)
-    if tags:
-        put = Tags(canvas)
-        for place, part in enumerate(what.parts, start=1):
-            at = window.point(*part.top)
-            put.put(at, f"outside {place}: {part.share:.0%}".replace("%", " %"), core=FUCHSIA)
-    return canvas
 
 
 def _lines(region: np.ndarray, near: Box) -> list[tuple[np.ndarray, bool]]:
@@ -197,15 +243,14 @@ def _rounded(points: np.ndarray) -> np.ndarray:
     return np.mean([np.roll(points, step, axis=0) for step in range(-2, 3)], axis=0)
 
 
-def heat(what: Scene, window: Window) -> np.ndarray:
-    """Evidence as heat on a grey copy; without a map, the grey copy alone."""
+def heat(what: Scene, window: Window, shown: Layer) -> np.ndarray:
+    """Evidence as heat on a grey copy."""
     grey = cv2.cvtColor(window.cut(what.pixels), cv2.COLOR_RGB2GRAY)
     # Kept to dark greys, so that the bright end of the heat stands out on white backgrounds too.
     canvas = np.repeat((40 + 0.5 * grey)[:, :, None], 3, axis=2)
-    if what.density is not None:
-        value = heat_value(contours.lift(window.cut(what.density, smooth=True), what.density.size))
-        alpha = (0.95 * value)[:, :, None]
-        canvas = (1 - alpha) * canvas + alpha * heat_colours()[np.rint(255 * value).astype(int)]
+    value = heat_value(contours.lift(window.cut(shown.density, smooth=True), shown.density.size))
+    alpha = (0.95 * value)[:, :, None]
+    canvas = (1 - alpha) * canvas + alpha * heat_colours()[np.rint(255 * value).astype(int)]
     canvas = np.rint(canvas).astype(np.uint8)
     brackets(canvas, window.box(what.box))
     return canvas

@@ -1,12 +1,12 @@
-"""The three answers, each with a shape, a word and a colour, so that no cue stands alone."""
+"""The three levels, each with a shape and a colour beside its word, so that no cue stands alone."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xai_detect.output.drawing.strokes import Colour
-from xai_detect.trust.verdict import MAP_CHECKS
-from xai_detect.values.findings import Level, Verdict
+from xai_detect.values.boxes import Box
+from xai_detect.values.findings import Answer, Evidence, Level, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class State:
 
     Attributes:
         mark: A character with a shape of its own.
-        word: What it says.
+        word: The level's own name, the same everywhere.
         colour: Readable on white (contrast at least 4.5:1) and apart for colour-blind readers.
     """
 
@@ -25,33 +25,44 @@ class State:
 
 
 STATES = {
-    Level.TRUSTED: State("✔", "supported", (0, 94, 148)),
-    Level.UNCERTAIN: State("?", "uncertain", (92, 92, 92)),
-    Level.UNTRUSTED: State("✖", "relies on surroundings", (168, 62, 0)),
+    Level.UNTRUSTED: State("✖", "UNTRUSTED", (168, 62, 0)),
+    Level.UNCERTAIN: State("?", "UNCERTAIN", (92, 92, 92)),
+    Level.TRUSTED: State("✔", "TRUSTED", (0, 94, 148)),
 }
-
-_NOT_CLAIMED = replace(STATES[Level.UNTRUSTED], word="not supported")
-
-
-def state_of(verdict: Verdict) -> State:
-    """How a verdict looks; a class that the detector does not claim relies on nothing."""
-    if any(reason.check == "claim" for reason in verdict.reasons):
-        return _NOT_CLAIMED
-    return STATES[verdict.level]
+"""The most urgent first."""
 
 
 def tally(verdicts: Iterable[Verdict]) -> list[tuple[State, int]]:
-    """How many verdicts look how, the most urgent first; looks that do not occur are left out."""
-    counts = Counter(state_of(verdict) for verdict in verdicts)
-    order = (STATES[Level.UNTRUSTED], _NOT_CLAIMED, STATES[Level.UNCERTAIN], STATES[Level.TRUSTED])
-    return [(state, counts[state]) for state in order if counts[state]]
+    """How many verdicts have which level, in the order of ``STATES``; none are left out."""
+    counts = Counter(verdict.level for verdict in verdicts)
+    return [(state, counts[level]) for level, state in STATES.items() if counts[level]]
 
 
-def map_refusal(verdict: Verdict) -> str | None:
-    """Why the map must not be shown as evidence; None if it may."""
-    if verdict.level is not Level.UNCERTAIN:
-        return None
-    for reason in verdict.reasons:
-        if reason.check in MAP_CHECKS:
-            return reason.sentence
-    return None
+NO_MAP = "no map at this budget"
+
+
+def map_refusal(evidence: Evidence) -> str | None:
+    """Why the two maps of a detection must not be shown as evidence; None if they may."""
+    match evidence.words.get("map", "none"):
+        case "reliable":
+            return None
+        case "none":
+            return NO_MAP
+        case word:
+            return f"map: {word}"
+
+
+DECIDES = {"presence": "decides that it is reported", "name": "decides the class"}
+"""Tests that look for a place, and what the place does."""
+
+
+def deciding(verdict: Verdict, evidence: Evidence) -> list[tuple[str, Box]]:
+    """Places in the surroundings that decide a detection, in image pixels, and what each does."""
+    if verdict.reason is not Answer.SURROUNDINGS:
+        return []
+    return [
+        (what, box)
+        for test, what in DECIDES.items()
+        if evidence.answer(test) is Answer.SURROUNDINGS
+        for box in evidence.places.get(test, ())
+    ]

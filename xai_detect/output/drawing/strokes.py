@@ -77,9 +77,18 @@ def brackets(canvas: np.ndarray, box: Box, width: int = 2) -> None:
 
 def outline(canvas: np.ndarray, box: Box) -> None:
     """A dashed rectangle: something that was not found."""
+    stroke(canvas, _sides(box), core=WHITE, width=2, dashed=True)
+
+
+def frame(canvas: np.ndarray, box: Box) -> None:
+    """A double rectangle: a place that decides."""
+    stroke(canvas, _sides(box), core=WHITE, width=6)
+    stroke(canvas, _sides(box), core=FUCHSIA, width=2)
+
+
+def _sides(box: Box) -> np.ndarray:
     x1, y1, x2, y2 = box
-    corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
-    stroke(canvas, corners, core=WHITE, width=2, dashed=True)
+    return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
 
 
 @lru_cache(maxsize=16)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from xai_detect.output.drawing import panels
-from xai_detect.output.drawing.states import map_refusal, state_of, tally
+from xai_detect.output.drawing.states import NO_MAP, STATES, map_refusal, tally
 from xai_detect.output.drawing.strokes import (
     INK,
     QUIET,
@@ -35,33 +35,27 @@ _PAPER: Colour = (255, 255, 255)
 
 
 def view(inspection: Inspection, row: int) -> np.ndarray:
-    """One detection: outlined original, heat on grey, and a close-up if the box is small."""
+    """One detection: a row per map, with outlined original, heat, and a close-up of a small box.
+
+    Without a map, or with one that must not be shown, the detection alone.
+    """
     what = panels.scene(inspection, row)
+    refusal = map_refusal(inspection.evidence[row]) or NO_MAP
     size = inspection.detections.image_size
-    window = panels.whole(size)
-    target = inspection.targets[row]
-    refusal = map_refusal(inspection.verdicts[row])
-    if refusal is None:
-        shown = [
-            (f"Evidence for {target.name}", panels.outlined(what, window)),
-            ("Heat on a grey copy", panels.heat(what, window)),
-        ]
-    else:
-        shown = [("The detection; no map is shown", panels.outlined(what, window))]
-    near = panels.close_up(target.box, size)
-    if near is not None:
-        times = f"{near.scale / window.scale:.1f}"
-        shown.append(
-            (f"Close-up of the box, {times} times", panels.outlined(what, near, tags=False))
-        )
-    canvas = _laid_out(shown)
+    window, near = panels.whole(size), panels.close_up(what.box, size)
+    rows = []
+    for shown in what.layers or (None,):
+        title = f"The detection; {refusal}" if shown is None else shown.title
+        rows.append([(title, panels.outlined(what, window, shown))])
+        if shown is not None:
+            rows[-1].append(("Heat on a grey copy", panels.heat(what, window, shown)))
+        if near is not None:
+            times = f"Close-up of the box, {near.scale / window.scale:.1f} times"
+            rows[-1].append((times, panels.outlined(what, near, shown, tags=False)))
+    canvas = _laid_out(rows, foot=_FOOT if what.layers else 0)
     _caption(canvas, inspection, row)
-    if refusal is None:
+    if what.layers:
         _legend(canvas)
-    else:
-        size_ = round(13 * _zoom(canvas.shape[1]))
-        text = shortened(f"No map: {refusal}", canvas.shape[1] - 2 * _MARGIN, size_)
-        write(canvas, (_MARGIN, canvas.shape[0] - _FOOT / 2), text, size=size_)
     return canvas
 
 
@@ -74,20 +68,20 @@ def overview(inspection: Inspection) -> np.ndarray:
     """The whole image: every detection with class, confidence and state; missed objects dashed."""
     window = panels.whole(inspection.detections.image_size)
     canvas = window.cut(panels.as_bytes(inspection.image))
-    found = list(zip(inspection.targets, inspection.detections, inspection.verdicts, strict=True))
+    found = list(zip(inspection.detections, inspection.verdicts, strict=True))
     missed = inspection.outcome.missed if inspection.outcome is not None else ()
     for _, box in missed:
         outline(canvas, window.box(box))
-    for target, _, _ in found:
-        brackets(canvas, window.box(target.box))
+    for own, _ in found:
+        brackets(canvas, window.box(own.box))
     tags = Tags(canvas)
-    for target, own, verdict in found:
-        state = state_of(verdict)
-        x, y = window.point(target.box[0], target.box[1])
-        tags.put((x, y), f"{state.mark} {own.name} {own.score:.2f}", core=WHITE)
+    for own, verdict in found:
+        mark = STATES[verdict.level].mark
+        x, y = window.point(own.box[0], own.box[1])
+        tags.put((x, y), f"{mark} {own.name} {own.score:.2f}", core=WHITE)
     for name, box in missed:
         tags.put(window.point(box[0], box[1]), f"missed: {name}", core=WHITE)
-    page = _laid_out([("", canvas)], foot=0)
+    page = _laid_out([[("", canvas)]], foot=0)
     text = " · ".join(
         f"{state.mark} {count} {state.word}" for state, count in tally(inspection.verdicts)
     )
@@ -95,33 +89,44 @@ def overview(inspection: Inspection) -> np.ndarray:
     return page
 
 
-def _laid_out(shown: list[tuple[str, np.ndarray]], foot: int = _FOOT) -> np.ndarray:
-    """A page with the panels side by side, room above for a caption and below for a legend."""
-    widths = [max(panel.shape[1], _LEAST_PANEL) for _, panel in shown]
-    width = max(sum(widths) + _GAP * (len(shown) - 1) + 2 * _MARGIN, _LEAST_VIEW)
+def _laid_out(rows: list[list[tuple[str, np.ndarray]]], foot: int = _FOOT) -> np.ndarray:
+    """A page of panels in rows and columns, room above for a caption and below for a legend."""
+    columns = range(max(map(len, rows)))
+    rooms = [
+        max([_LEAST_PANEL, *(row[place][1].shape[1] for row in rows if place < len(row))])
+        for place in columns
+    ]
+    width = max(sum(rooms) + _GAP * (len(rooms) - 1) + 2 * _MARGIN, _LEAST_VIEW)
     zoom = _zoom(width)
-    title = round(_TITLE * zoom) if any(name for name, _ in shown) else 0
+    titled = any(name for row in rows for name, _ in row)
+    title = round(_TITLE * zoom) if titled else 0
     foot = max(round(foot * zoom), _MARGIN)
-    height = CAPTION + title + max(panel.shape[0] for _, panel in shown) + foot
-    page = np.full((height, width, 3), _PAPER, np.uint8)
-    left = _MARGIN
-    for (name, panel), room in zip(shown, widths, strict=True):
-        top = CAPTION + title
-        page[top : top + panel.shape[0], left : left + panel.shape[1]] = panel
-        if name:
-            words = round(13 * zoom)
-            text = shortened(name, room, words, bold=True)
-            write(page, (left, CAPTION + title / 2), text, size=words, bold=True)
-        left += room + _GAP
+    heights = [title + max(panel.shape[0] for _, panel in row) for row in rows]
+    page = np.full((CAPTION + sum(heights) + foot, width, 3), _PAPER, np.uint8)
+    top = CAPTION
+    for row, height in zip(rows, heights, strict=True):
+        left = _MARGIN
+        for (name, panel), room in zip(row, rooms, strict=False):
+            under = top + title
+            page[under : under + panel.shape[0], left : left + panel.shape[1]] = panel
+            if name:
+                words = round(13 * zoom)
+                text = shortened(name, room, words, bold=True)
+                write(page, (left, top + title / 2), text, size=words, bold=True)
+            left += room + _GAP
+        top += height
     return page
 
 
 def _caption(page: np.ndarray, inspection: Inspection, row: int) -> None:
-    own, target = inspection.detections.target(row), inspection.targets[row]
-    state = state_of(inspection.verdicts[row])
+    own, asked = inspection.detections.target(row), inspection.asked[row]
+    state = STATES[inspection.verdicts[row].level]
     text = f"{state.mark} {state.word} · {own.name} {own.score:.2f}"
-    if target.label != own.label:
-        text += f" · asked about {target.name}"
+    if asked is not None:
+        text += f" · asked about {asked.name}: {'seen' if asked.supported else 'not seen'}"
+    refusal = map_refusal(inspection.evidence[row])
+    if refusal is not None:
+        text += f" · {refusal}"
     _headline(page, text, state.colour, inspection.source)
 
 
