@@ -1,24 +1,32 @@
 """What goes to other libraries' formats and back is the same, and nonsense is refused."""
 
+import contextlib
+import io
 import json
 import math
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
 from samples import NAMES, inspection
 
 from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.output.exchange import (
+    DETECTIONS_FORMAT,
+    SCHEMA,
     from_coco_results,
     from_torchvision,
     from_ultralytics,
     to_coco_results,
     to_supervision,
 )
+from xai_detect.output.run import save
 from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Evidence, Level
 
 
 def test_supervision_gets_boxes_verdicts_and_evidence():
@@ -29,8 +37,9 @@ def test_supervision_gets_boxes_verdicts_and_evidence():
     assert found.class_id.tolist() == [0, 1]
     assert found.data["class_name"].tolist() == list(NAMES)
     assert found.data["verdict"].tolist() == ["TRUSTED", "TRUSTED"]
-    assert found.data["inside"].tolist() == [0.74, 0.74]
-    assert np.isnan(found.data["ring"]).all()
+    assert found.data["reason"].tolist() == ["object", "object"]
+    assert found.data["detected_box"].tolist() == [0.74, 0.74]
+    assert np.isnan(found.data["detected_ring"]).all()
     assert len(found[found.data["verdict"] == "UNTRUSTED"]) == 0
 
 
@@ -111,11 +120,67 @@ def test_coco_rows_by_hand():
     rows = to_coco_results(inspection(), 42)
     assert rows[0]["bbox"] == [2, 5, 14, 25.5]
     assert [row["category_id"] for row in rows] == [1, 2]
-    assert rows[1]["evidence"]["ring"] is None
+    assert rows[1]["shares"]["detected"]["ring"] is None
+    assert rows[1]["shares"]["class"]["outside"] == 0.25
+    assert (rows[1]["verdict"]["level"], rows[1]["probability"]) == ("TRUSTED", 0.87)
+    said = {name: rows[1][name] for name in ("reason", "presence", "name", "swap")}
+    assert said == {"reason": "object", "presence": "object"} | dict.fromkeys(
+        ("name", "swap"), "unmeasured"
+    )
+    assert (rows[1]["evidence_outside"], rows[1]["asked"]) == (True, None)
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     plain = to_coco_results(inspection().detections, 42, category_ids=[7, 90])
     assert [row["category_id"] for row in plain] == [7, 90]
     assert "verdict" not in plain[0]
+
+
+def everything():
+    """Rows with and without answers, measured, unmeasured and without an end."""
+    strange = Evidence({"detected_ratio": math.inf, "probability": math.nan})
+    return [
+        *to_coco_results(inspection(), 42),
+        *to_coco_results(inspection(level=Level.UNTRUSTED, asked=NAMES[1]), "name"),
+        *to_coco_results(replace(inspection(rows=1), evidence=(strange,)), 1),
+    ]
+
+
+def test_rows_are_what_their_schema_says(tmp_path):
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema: make setup")
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    check = jsonschema.Draft202012Validator(schema).validate
+    assert schema["$id"].endswith(f"/{DETECTIONS_FORMAT}")
+    rows = [{**row, "file_name": "a.jpg"} for row in everything()]
+    check(rows)
+    save([inspection("a.jpg"), inspection("b.jpg", seed=1)], tmp_path)
+    written = json.loads((tmp_path / "detections.json").read_text())
+    assert len(written) == 4
+    check(written)
+    for key in rows[0]:
+        with pytest.raises(jsonschema.ValidationError, match=f"'{key}' is a required property"):
+            check([{name: value for name, value in rows[0].items() if name != key}])
+    for wrong in (
+        {"reason": "magic"}, {"probability": 1.5}, {"bbox": [0, 0, -1, 2]}, {"bbox": [0, 0, 1]},
+        {"evidence_outside": 1}, {"more": 1}, {"shares": {"detected": {}, "class": {}}},
+        {"verdict": {**rows[0]["verdict"], "level": "SURE"}}, {"image_id": 0.5},
+    ):  # fmt: skip
+        with pytest.raises(jsonschema.ValidationError):
+            check([{**rows[0], **wrong}])
+
+
+def test_rows_are_loaded_by_pycocotools(tmp_path):
+    save([inspection("a.jpg"), inspection("b.jpg", seed=1)], tmp_path)
+    content = {
+        "images": [{"id": number, "width": 60, "height": 40} for number in (1, 2)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(NAMES, start=1)],
+        "annotations": [],
+        "info": {},
+    }
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = COCO(tmp_path / "truth.json").loadRes(str(tmp_path / "detections.json"))
+    assert [row["verdict"]["level"] for row in found.anns.values()] == ["TRUSTED"] * 4
+    assert {row["area"] for row in found.anns.values()} == {14 * 25.5}
 
 
 def test_coco_rows_survive_the_round_trip(tmp_path):

@@ -4,7 +4,6 @@ import errno
 import json
 import math
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,23 +19,25 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import DETECTOR, NAMES, SETTINGS, inspection
+from samples import DETECTOR, NAMES, NUMBERS, SENTENCE, SETTINGS, inspection, spot
 
 from xai_detect.errors import InputError
 from xai_detect.output import run as run
 from xai_detect.output.folder import pixels
 from xai_detect.output.folder.header import Header
+from xai_detect.output.folder.judged import maps_of
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import file_name
 from xai_detect.output.run import open_run, save
 from xai_detect.output.tables import evidence_table, image_ids
-from xai_detect.trust import evidence
-from xai_detect.trust.policy import DEFAULT_POLICY, Policy
+from xai_detect.trust.evidence import NAMES as NUMBERS_OF_EVIDENCE
+from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.values import files
-from xai_detect.values.findings import Evidence, Level, Reason, Verdict
+from xai_detect.values.findings import Evidence, Level
+from xai_detect.values.json import plain
 from xai_detect.values.truth import Outcome
 
-HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
+HEADER = Header(DETECTOR, NAMES, "", {}, confidence=0.25)
 
 
 def same(one, other):
@@ -45,16 +46,27 @@ def same(one, other):
     torch.testing.assert_close(one.image, other.image, rtol=0, atol=0)
     for name in ("boxes", "scores", "labels", "candidates", "proposals"):
         assert torch.equal(getattr(one.detections, name), getattr(other.detections, name)), name
-    assert [each.name for each in one.targets] == [each.name for each in other.targets]
-    assert one.verdicts == other.verdicts or str(one.verdicts) == str(other.verdicts)
+    assert one.verdicts == other.verdicts
+    assert one.asked == other.asked
     for mine, theirs in zip(one.evidence, other.evidence, strict=True):
         assert str(dict(mine)) == str(dict(theirs))
         assert mine.words == theirs.words
-    for mine, theirs in zip(one.explanations, other.explanations, strict=True):
-        torch.testing.assert_close(
-            mine.heatmap, theirs.heatmap, rtol=1e-3, atol=1e-6 * float(mine.heatmap.abs().max())
-        )
-        assert mine.method == theirs.method
+        assert mine.places == theirs.places
+    for kind, maps in maps_of(one).items():
+        for mine, theirs in zip(maps, maps_of(other)[kind], strict=True):
+            assert (mine is None) == (theirs is None), kind
+            if mine is not None:
+                same_map(mine, theirs)
+
+
+def same_map(mine, theirs):
+    torch.testing.assert_close(
+        mine.heatmap, theirs.heatmap, rtol=1e-3, atol=1e-6 * float(mine.heatmap.abs().max())
+    )
+    assert mine.method == theirs.method
+    assert str(mine.target) == str(theirs.target)
+    assert json.dumps(plain(mine.settings)) == json.dumps(plain(theirs.settings))
+    assert (mine.measured, mine.content_size) == (theirs.measured, theirs.content_size)
 
 
 def contents(folder):
@@ -83,21 +95,66 @@ def test_the_size_at_which_an_image_was_seen_comes_back_where_it_is_known(tmp_pa
         (20, 30),
         None,
     ]
+
+
+def test_maps_that_were_not_made_stay_away_and_the_others_keep_their_rows(tmp_path):
+    spots = [spot((40, 60), 3, 4), spot((40, 60), 30, 4), spot((40, 60), 3, 44)]
+    one = inspection(rows=3, heatmaps=[spots[0], None, spots[2]], contrasts=[None] * 3, added=spots)
+    run = save([one], tmp_path)
+    same(one, load_run(tmp_path).inspections[0])
+    assert (run.header.method, run.header.settings) == ("d_rise", SETTINGS)
     (path,) = (tmp_path / "records").iterdir()
     rows = json.loads(path.read_text())["detections"]
-    older = [{key: row[key] for key in row if key != "content_size"} for row in rows]
-    changed(path, detections=older)
-    assert [each.content_size for each in load_run(tmp_path).inspections[0].explanations] == [
-        None,
-        None,
-    ]
+    assert [row["maps"]["class"] for row in rows] == [None] * 3
+    assert [row["maps"]["detected"] is None for row in rows] == [False, True, False]
+    with np.load(next((tmp_path / "maps").iterdir())) as archive:
+        assert {kind: len(archive[kind]) for kind in ("detected", "class", "added")} == {
+            "detected": 2,
+            "class": 0,
+            "added": 3,
+        }
 
 
 def test_asking_about_another_class_survives_the_round_trip(tmp_path):
-    save([inspection(asked=NAMES[1])], tmp_path / "run")
-    first = load_run(tmp_path / "run").inspections[0].targets[0]
-    assert first.name == NAMES[1]
-    assert math.isnan(first.score)
+    one = inspection(asked=NAMES[1])
+    run = save([one], tmp_path / "run")
+    assert run.header.asked == NAMES[1]
+    same(one, load_run(tmp_path / "run").inspections[0])
+
+
+def test_a_record_says_first_what_other_programs_ask_for(tmp_path):
+    save([inspection(rows=1, level=Level.UNTRUSTED)], tmp_path)
+    (path,) = (tmp_path / "records").iterdir()
+    (row,) = json.loads(path.read_text())["detections"]
+    assert row["verdict"] == {
+        "level": "UNTRUSTED",
+        "reason": "surroundings",
+        "cause": "object",
+        "sentence": SENTENCE,
+        "numbers": NUMBERS,
+        "unmeasured": ["settled", "repeatability"],
+    }
+    assert (row["probability"], row["evidence_outside"], row["asked"]) == (0.87, True, None)
+    answers = {test: row[test] for test in ("reason", "presence", "name", "swap")}
+    assert answers == {
+        "reason": "surroundings",
+        "presence": "surroundings",
+        "name": "unmeasured",
+        "swap": "unmeasured",
+    }
+    assert row["places"]["presence"] == [[41, 20, 55, 36]]
+    assert row["words"]["fitted"] == "400 photographs"
+    assert row["evidence"]["detected_ring"] is None
+
+
+@pytest.mark.parametrize(("number", "said"), [(1.0, True), (0.0, False), (math.nan, None)])
+def test_evidence_outside_is_true_false_or_unmeasured(tmp_path, number, said):
+    save(
+        [replace(inspection(rows=1), evidence=(Evidence({"evidence_outside": number}),))], tmp_path
+    )
+    (row,) = json.loads((tmp_path / "detections.json").read_text())
+    assert row["evidence_outside"] is said
+    assert pq.read_table(tmp_path / "evidence.parquet")["evidence_outside"].to_pylist() == [said]
 
 
 def test_the_folder_holds_what_the_manual_says(tmp_path):
@@ -122,12 +179,21 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
     assert rows[0]["category_id"] == 1
     assert rows[0]["bbox"] == [2.0, 5.0, 14.0, 25.5]
     assert rows[0]["verdict"]["level"] == "TRUSTED"
-    assert rows[0]["evidence"] == {"inside": 0.74, "chance_inside": 0.06, "ring": None}
+    assert rows[0]["shares"]["detected"] == {
+        "box": 0.74, "ring": None, "outside": 0.06, "elsewhere": None, "ratio": None
+    }  # fmt: skip
     table = pq.read_table(tmp_path / "run" / "evidence.parquet")
     assert table.num_rows == 2
-    assert table["evidence_inside"].to_pylist() == [0.74, 0.74]
-    assert table["evidence_ring"].to_pylist() == [None, None]
+    assert table["evidence_detected_box"].to_pylist() == [0.74, 0.74]
+    assert table["evidence_detected_ring"].to_pylist() == [None, None]
+    for column, said in {
+        "level": "TRUSTED", "reason": "object", "cause": "object", "presence": "object",
+        "name": "unmeasured", "swap": "unmeasured", "map": "reliable", "evidence_outside": True,
+        "outcome": None, "measured_class_seconds": 0.5, "measured_added_seconds": None,
+    }.items():  # fmt: skip
+        assert table[column].to_pylist() == [said, said], column
     manifest = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (manifest["format"], manifest["detections_format"]) == (3, 1)
     assert manifest["model"]["sha256"] == "ab" * 32
     assert manifest["done"] == [{"source": "zoo/000000000042.jpg", "name": name}]
     assert manifest["images"] == [{"id": 1, "file_name": "zoo/000000000042.jpg"}]
@@ -154,8 +220,9 @@ def test_flat_and_negative_maps_are_kept_as_they_are(tmp_path):
 def test_maps_of_any_size_of_number_keep_their_precision(tmp_path_factory, exponent, seed):
     heatmap = torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) * 10.0**exponent
     path = tmp_path_factory.mktemp("maps") / "one.npz"
-    path.write_bytes(pixels.encode_maps([heatmap], (5, 7)))
-    read = pixels.read_maps(path, 1, (5, 7))[0]
+    path.write_bytes(pixels.encode_maps({"class": [None, heatmap]}, (5, 7)))
+    nothing, read = pixels.read_maps(path, {"class": [False, True]}, (5, 7))["class"]
+    assert nothing is None
     largest = float(heatmap.abs().max())
     torch.testing.assert_close(read, heatmap, rtol=2**-10, atol=largest * 2**-23)
 
@@ -256,25 +323,30 @@ def test_failed_files_are_listed_and_tried_again(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"method": "input_x_gradient"}, "method: integrated_gradients there"),
+        ({"method": "input_x_gradient"}, "method: d_rise there, input_x_gradient here"),
+        ({"method": "", "settings": {}}, "method: d_rise there,  here"),
         ({"settings": {**SETTINGS, "steps": 9}}, "settings steps: 8 there, 9 here"),
         ({"class_names": ("cat",)}, "class_names: 2 there, 1"),
         ({"confidence": 0.5}, "confidence: 0.25 there, 0.5 here"),
         ({"asked": "zebra"}, "asked: None there, zebra here"),
         ({"limits": {"near": 0.5}}, "limits near: None there, 0.5 here"),
-        ({"sentences": {"share": "{inside}"}}, "sentences share"),
+        ({"budget": "quick"}, "budget: standard there, quick here"),
+        ({"references": ("a.jpg", "c.jpg", "d.jpg")}, "references: 2 there, 3 other ones here"),
+        ({"lang": "de"}, "lang: en there, de here"),
         ({"version": "0.0.1"}, "version: .* there, 0.0.1 here"),
     ],
 )
 def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path, change, said):
     folder = tmp_path / "run"
-    writer = open_run(folder, HEADER)
-    writer.add(inspection())
+    first = replace(
+        HEADER, method="d_rise", settings=SETTINGS, budget="standard", references=("a.jpg", "b.jpg")
+    )
+    writer = open_run(folder, first)
+    writer.add(inspection(added=[torch.ones(40, 60)] * 2))
     writer.finish()
     before = contents(folder)
-    other = {name: getattr(HEADER, name) for name in HEADER.__dataclass_fields__} | change
     with pytest.raises(InputError, match=said):
-        open_run(folder, Header(**other))
+        open_run(folder, replace(first, **change))
     assert contents(folder) == before
 
 
@@ -302,31 +374,46 @@ def test_nothing_cannot_be_saved(tmp_path):
 
 
 def test_a_chunk_without_detections_belongs_to_the_run_whichever_comes_first(tmp_path):
-    empty, full = inspection("a.jpg", rows=0), inspection("b.jpg", seed=1)
+    maps = [torch.ones(40, 60)] * 2
+    full = inspection("b.jpg", seed=1, added=maps, asked=NAMES[1], budget="quick")
+    empty = inspection("a.jpg", rows=0)
     for place, chunks in (("one", (empty, full)), ("two", (full, empty))):
         for chunk in chunks:
             save([chunk], tmp_path / place)
         run = load_run(tmp_path / place)
-        assert run.header.method == "integrated_gradients"
-        assert run.header.settings["steps"] == 8
+        assert (run.header.method, run.header.settings["steps"]) == ("d_rise", 8)
+        assert (run.header.budget, run.header.asked) == ("quick", NAMES[1])
         assert len(run.records) == 2
 
 
-def test_the_limits_are_written_down(tmp_path):
-    save([inspection()], tmp_path / "run")
-    run = json.loads((tmp_path / "run" / "run.json").read_text())
+def test_a_map_more_or_less_is_another_run(tmp_path):
+    """No method at all is a method of its own once there are detections."""
+    plain_, more = inspection("a.jpg"), inspection("b.jpg", added=[torch.ones(40, 60)] * 2)
+    for place, chunks in (("one", (plain_, more)), ("two", (more, plain_))):
+        save([chunks[0]], tmp_path / place)
+        with pytest.raises(InputError, match="belongs to another run"):
+            save([chunks[1]], tmp_path / place)
+    with pytest.raises(InputError, match="no added method"):
+        save([more, plain_], tmp_path / "both")
+
+
+def test_another_budget_is_another_run(tmp_path):
+    save([inspection("a.jpg", budget="quick")], tmp_path)
+    assert load_run(tmp_path).header.budget == "quick"
+    with pytest.raises(InputError, match="budget: quick there, thorough here"):
+        save([inspection("b.jpg", budget="thorough")], tmp_path)
+    writer = open_run(tmp_path / "other", replace(HEADER, budget="quick"))
+    with pytest.raises(InputError, match="at the budget 'thorough', the run"):
+        writer.add(inspection("b.jpg", budget="thorough"))
+
+
+def test_what_verdicts_were_held_against_is_written_down(tmp_path):
+    save([inspection()], tmp_path, references=["zoo/other.jpg"], lang="de")
+    run = json.loads((tmp_path / "run.json").read_text())
     assert run["limits"] == dict(DEFAULT_POLICY.limits)
-    assert run["sentences"] == dict(DEFAULT_POLICY.sentences)
-
-
-def test_a_verdict_by_another_policy_is_not_saved_under_this_one(tmp_path):
-    strict = Policy({**DEFAULT_POLICY.limits, "near": 0.987}, DEFAULT_POLICY.sentences)
-    reasons = (Reason("near", 0.5, 0.987, "Too little of it lies near."),)
-    one = replace(inspection(rows=1), verdicts=(Verdict(Level.UNCERTAIN, reasons, ()),))
-    with pytest.raises(InputError, match=r"a limit of 0\.987 for near.*pass policy="):
-        save([one], tmp_path / "run")
-    save([one], tmp_path / "run", policy=strict)
-    assert load_run(tmp_path / "run").header.limits["near"] == 0.987
+    assert (run["references"], run["lang"]) == (["zoo/other.jpg"], "de")
+    header = load_run(tmp_path).header
+    assert (header.references, header.lang) == (("zoo/other.jpg",), "de")
 
 
 @pytest.mark.parametrize("setting", ["{}/a.bin", "{}", "blur,{}/a.bin"])
@@ -514,11 +601,11 @@ def test_what_changes_about_a_held_image_is_written_and_drawn(tmp_path):
 
 WRITING = """
 import sys
-from samples import DETECTOR, NAMES, SETTINGS, inspection
+from samples import DETECTOR, NAMES, inspection
 from xai_detect.output.folder.header import Header
 from xai_detect.output.run import open_run
 
-header = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
+header = Header(DETECTOR, NAMES, "", {}, confidence=0.25)
 writer = open_run(sys.argv[1], header)
 for number in range(int(sys.argv[2])):
     writer.add(inspection(f"{number}.jpg", seed=number))
@@ -639,7 +726,7 @@ def test_the_data_sets_ids_stay_to_the_end(tmp_path):
 
 
 def test_every_run_has_the_same_columns(tmp_path):
-    strange = Evidence({"inside": 0.5, "wit": 2.0})
+    strange = Evidence({"detected_box": 0.5, "wit": 2.0})
     one = inspection("strange.jpg", rows=1)
     one = replace(
         one,
@@ -656,17 +743,20 @@ def test_every_run_has_the_same_columns(tmp_path):
         types = {field.type for field in table.schema}
         assert pa.null() not in types
     assert schemas[0] == schemas[1] == schemas[2]
-    assert table["others"].to_pylist() == [[("evidence_wit", 2.0), ("measured_masks", 9.0)]]
-    assert table["evidence_inside"].to_pylist() == [0.5]
-    assert table["evidence_ring"].to_pylist() == [None]
+    assert table["others"].to_pylist() == [
+        [
+            ("evidence_wit", 2.0),
+            ("measured_detected_masks", 9.0),
+        ]
+    ]
+    assert table["evidence_detected_box"].to_pylist() == [0.5]
+    assert table["evidence_detected_ring"].to_pylist() == [None]
 
 
 def test_every_kind_of_evidence_has_a_column():
-    listed = re.findall(r"^([a-z_]+(?:, [a-z_]+)*) {2,}", evidence.__doc__, re.MULTILINE)
-    columns = evidence_table([]).schema.names
-    assert {f"evidence_{name}" for row in listed for name in row.split(", ")} == {
-        one for one in columns if one.startswith("evidence_")
-    }
+    columns = {one for one in evidence_table([]).schema.names if one.startswith("evidence_")}
+    numbers = {f"evidence_{name}" for name in NUMBERS_OF_EVIDENCE if name != "evidence_outside"}
+    assert columns == numbers | {"evidence_outside"}
 
 
 # A full disk
@@ -769,9 +859,10 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
         load_run(tmp_path)
 
 
-def test_another_layout_is_refused(folder):
-    changed(folder / "run.json", format=99)
-    with pytest.raises(InputError, match="layout 99"):
+@pytest.mark.parametrize("layout", [1, 2, 99, None])
+def test_another_layout_is_refused(folder, layout):
+    changed(folder / "run.json", format=layout)
+    with pytest.raises(InputError, match=f"has layout {layout}, but this version reads layout 3"):
         load_run(folder)
 
 
@@ -793,6 +884,30 @@ def test_a_damaged_record_is_one_sentence(folder, change):
         load_run(folder)
 
 
+GOOD_VERDICT = {
+    "level": "TRUSTED", "reason": "object", "cause": "", "sentence": "", "numbers": "",
+    "unmeasured": [],
+}  # fmt: skip
+GOOD_MAP = {"method": "d_rise", "settings": {}, "measured": {}, "content_size": None}
+
+
+@pytest.mark.parametrize("supported", [False, True])
+def test_what_impossible_detections_are_made_of_is_possible(folder, supported):
+    """The cases below differ from these by the one thing that is wrong."""
+    rows = json.loads(record_of(folder).read_text())["detections"]
+    rows[0] |= {
+        "verdict": GOOD_VERDICT,
+        "maps": {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": [4, 6]}},
+        "asked": {"name": "cat", "supported": supported, "score": 0.5, "sentence": ""},
+        "words": {"presence": "unclear"},
+        "places": {"name": [[0, 0, 1, 2]]},
+    }
+    changed(record_of(folder), detections=rows)
+    (record,) = load_run(folder).records
+    assert record.asked[0].supported is supported
+    assert record.maps["added"][0].content_size == (4, 6)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -802,11 +917,20 @@ def test_a_damaged_record_is_one_sentence(folder, change):
         ("score", 7.0),
         ("score", "0.5"),
         ("box", [3, 3, 1, 1]),
-        ("verdict", {"level": "SURE", "reasons": [], "unmeasured": []}),
+        ("verdict", {**GOOD_VERDICT, "level": "SURE"}),
+        ("verdict", {**GOOD_VERDICT, "reason": "magic"}),
+        ("verdict", {**GOOD_VERDICT, "numbers": 7}),
+        ("verdict", {**GOOD_VERDICT, "unmeasured": "all"}),
         ("evidence", {"inside": True}),
-        ("content_size", [0, 60]),
-        ("content_size", 40),
-        ("target", {"label": -1}),
+        ("words", {"presence": "perhaps"}),
+        ("words", {"map": 3}),
+        ("places", {"name": [[0, 0, 1]]}),
+        ("places", {"name": [[0, 0, 1, "Infinity"]]}),
+        ("asked", {"name": "cat", "supported": 1, "score": 0.5, "sentence": ""}),
+        ("asked", "cat"),
+        ("maps", {"detected": None, "class": None}),
+        ("maps", {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": [0, 6]}}),
+        ("maps", {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": 40}}),
     ],
 )
 def test_an_impossible_detection_is_one_sentence(folder, key, value):
@@ -832,7 +956,11 @@ def test_links_out_of_the_folder_are_not_followed(folder, tmp_path):
 
 def test_pickled_maps_are_refused(folder):
     path = folder / "maps" / f"{file_name('a.jpg')}.npz"
-    np.savez(path, maps=np.array([{"run": "me"}], object), scales=np.ones(2, np.float32))
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    np.savez(path, **arrays)
+    assert load_run(folder).inspections[0].contrasts[0] is not None  # not for another fault
+    np.savez(path, **{**arrays, "class": np.array([{"run": "me"}], object)})
     with pytest.raises(InputError, match="damaged"):
         load_run(folder).inspections[0]
 
@@ -840,8 +968,9 @@ def test_pickled_maps_are_refused(folder):
 def test_maps_that_unpack_to_more_than_announced_are_refused_unread(folder, monkeypatch):
     path = folder / "maps" / f"{file_name('a.jpg')}.npz"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("maps.npy", b"\0" * 10_000_000)
-        archive.writestr("scales.npy", b"")
+        for kind in ("detected", "class", "added"):
+            archive.writestr(f"{kind}.npy", b"\0" * (10_000_000 if kind == "class" else 100))
+            archive.writestr(f"{kind}_scales.npy", b"")
     monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(InputError, match="other maps than"):
         load_run(folder).inspections[0]
@@ -871,9 +1000,22 @@ def test_levels_survive(tmp_path):
 
 
 def test_an_inspection_of_another_detector_is_refused(tmp_path):
-    other = Header(DETECTOR, NAMES, "input_x_gradient", {})
-    with pytest.raises(InputError, match="explained by"):
-        open_run(tmp_path / "run", other).add(inspection())
+    other = replace(DETECTOR, name="other.pt")
+    writer = open_run(tmp_path / "run", replace(HEADER, provenance=other))
+    with pytest.raises(InputError, match=r"inspected by toy\.pt, but"):
+        writer.add(inspection())
+
+
+def test_a_map_by_another_method_or_with_other_settings_is_refused(tmp_path):
+    one = inspection(rows=1, added=[torch.ones(40, 60)])
+    for name, method, settings in (
+        ("a", "input_x_gradient", SETTINGS), ("b", "d_rise", {**SETTINGS, "steps": 9}),
+        ("c", "", {}),
+    ):  # fmt: skip
+        writer = open_run(tmp_path / name, replace(HEADER, method=method, settings=settings))
+        with pytest.raises(InputError, match="explained by d_rise with other settings"):
+            writer.add(one)
+    open_run(tmp_path / "d", replace(HEADER, method="d_rise", settings=SETTINGS)).add(one)
 
 
 def test_the_manifest_is_the_last_thing_written(tmp_path, monkeypatch):

@@ -11,19 +11,28 @@ import torch
 from torch import Tensor
 
 from xai_detect.errors import InputError, MissingExtraError
-from xai_detect.output.folder.records import Record, verdict_to_json
+from xai_detect.output.category_ids import category_ids_of
+from xai_detect.output.folder.judged import asked_to_json, judged_to_json
+from xai_detect.output.folder.records import Record
+from xai_detect.trust.evidence import SHARES
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import UNKNOWN, Detections
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Inspection
-from xai_detect.values.json import Json, as_box, as_mapping, as_number, numbers_to_json, read_json
+from xai_detect.values.json import Json, as_box, as_mapping, as_number, number, read_json
+
+DETECTIONS_FORMAT = 1
+"""Version of a row's form in ``detections.json``; run folders record it, the schema names it."""
+
+SCHEMA = Path(__file__).with_name("detections.schema.json")
+"""What ``detections.json`` holds, as a JSON Schema."""
 
 
 def to_supervision(found: Inspection | Detections) -> Any:
     """A ``supervision.Detections``; of an inspection, verdict and evidence go into ``.data``.
 
-    ``.data`` holds ``class_name`` and, of an inspection, ``verdict`` (the level), ``sentence`` and
-    one float array per kind of evidence; NaN is unmeasured.
+    ``.data`` holds ``class_name`` and, of an inspection, ``verdict`` (the level), ``reason``,
+    ``sentence`` and one float array per kind of evidence; NaN is unmeasured.
 
     Raises:
         MissingExtraError: If supervision is not installed.
@@ -40,6 +49,7 @@ def to_supervision(found: Inspection | Detections) -> Any:
     }
     if isinstance(found, Inspection):
         data["verdict"] = np.array([verdict.level.value for verdict in found.verdicts], dtype=str)
+        data["reason"] = np.array([verdict.reason.value for verdict in found.verdicts], dtype=str)
         data["sentence"] = np.array([verdict.sentence for verdict in found.verdicts], dtype=str)
         for name in dict.fromkeys(name for numbers in found.evidence for name in numbers):
             data[name] = np.array([numbers.get(name, math.nan) for numbers in found.evidence])
@@ -110,7 +120,11 @@ def to_coco_results(
     image_id: int | str,
     category_ids: Sequence[int | str] | None = None,
 ) -> list[dict[str, Json]]:
-    """Rows in COCO results format; of an inspection, with ``asked``, ``verdict`` and ``evidence``.
+    """Rows in COCO results format; of an inspection, with what was found out about each.
+
+    That is the verdict, its probability and reason, the answers of the tests, and where the
+    evidence of both maps lies; null is unmeasured. ``detections.schema.json``, beside this module,
+    describes a row.
 
     Args:
         found: What was found in one image.
@@ -122,7 +136,7 @@ def to_coco_results(
         InputError: If there are not as many ids as classes.
     """
     detections = found if isinstance(found, Detections) else found.detections
-    ids = _category_ids(detections.class_names, category_ids)
+    ids = category_ids_of(detections.class_names, category_ids)
     rows: list[dict[str, Json]] = [
         {
             "image_id": image_id,
@@ -135,12 +149,14 @@ def to_coco_results(
     ]
     if isinstance(found, Detections):
         return rows
-    for row, target, verdict, evidence in zip(
-        rows, found.targets, found.verdicts, found.evidence, strict=True
+    for row, verdict, evidence, asked in zip(
+        rows, found.verdicts, found.evidence, found.asked, strict=True
     ):
-        row["asked"] = target.name
-        row["verdict"] = verdict_to_json(verdict)
-        row["evidence"] = numbers_to_json(evidence)
+        row |= {**judged_to_json(verdict, evidence), "asked": asked_to_json(asked)}
+        row["shares"] = {
+            kind: {name: number(evidence.get(f"{kind}_{name}", math.nan)) for name in SHARES}
+            for kind in ("detected", "class")
+        }
     return rows
 
 
@@ -190,7 +206,7 @@ def from_coco_results(
             there is not one id of its own for each class.
     """
     label_by_id: dict[object, int] = {
-        category: label for label, category in enumerate(_category_ids(class_names, category_ids))
+        category: label for label, category in enumerate(category_ids_of(class_names, category_ids))
     }
     if len(label_by_id) < len(class_names):
         raise InputError("two classes have the same category id, so rows cannot be told apart")
@@ -200,16 +216,16 @@ def from_coco_results(
     }
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InputError("COCO results are a list of rows; this is something else")
-    for number, row in enumerate(listed):
+    for place, row in enumerate(listed):
         try:
             image_id, box, score, label = _coco_row(row, label_by_id)
             found[image_id].append((box, score, label))
         except KeyError as error:
             raise InputError(
-                f"row {number} of the results: {error} is missing or unknown"
+                f"row {place} of the results: {error} is missing or unknown"
             ) from error
         except (TypeError, ValueError, OverflowError) as error:
-            raise InputError(f"row {number} of the results: {error}") from error
+            raise InputError(f"row {place} of the results: {error}") from error
     return {
         image_id: _detections(
             _tensor([box for box, _, _ in rows]),
@@ -243,39 +259,6 @@ def _coco_row(
         score,
         label_by_id[row["category_id"]],
     )
-
-
-def _category_ids(
-    class_names: tuple[str, ...], given: Sequence[int | str] | None
-) -> Sequence[int | str]:
-    if given is not None:
-        if len(given) != len(class_names):
-            raise InputError(
-                f"{len(given)} category ids for {len(class_names)} classes; "
-                "expected one id per class"
-            )
-        return given
-    if _COCO_IDS.keys() <= set(class_names):
-        # Names that are not COCO's are placeholders and are never detected.
-        return [_COCO_IDS.get(name, -label - 1) for label, name in enumerate(class_names)]
-    return range(1, len(class_names) + 1)
-
-
-# COCO numbers its 80 classes from 1 to 90, with gaps.
-_COCO_NAMES = (
-    "person,bicycle,car,motorcycle,airplane,bus,train,truck,boat,traffic light,"
-    "fire hydrant,GAP,stop sign,parking meter,bench,bird,cat,dog,horse,sheep,cow,elephant,"
-    "bear,zebra,giraffe,GAP,backpack,umbrella,GAP,GAP,handbag,tie,suitcase,frisbee,skis,"
-    "snowboard,sports ball,kite,baseball bat,baseball glove,skateboard,surfboard,"
-    "tennis racket,bottle,GAP,wine glass,cup,fork,knife,spoon,bowl,banana,apple,sandwich,"
-    "orange,broccoli,carrot,hot dog,pizza,donut,cake,chair,couch,potted plant,bed,GAP,"
-    "dining table,GAP,GAP,toilet,GAP,tv,laptop,mouse,remote,keyboard,cell phone,microwave,"
-    "oven,toaster,sink,refrigerator,GAP,book,clock,vase,scissors,teddy bear,hair drier,"
-    "toothbrush"
-)
-_COCO_IDS = {
-    name: number for number, name in enumerate(_COCO_NAMES.split(","), start=1) if name != "GAP"
-}
 
 
 def _tensor(values: object) -> Tensor:

@@ -1,8 +1,7 @@
 """Starting a run folder, going on with one, and writing inspections into one at once."""
 
-import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +27,11 @@ def open_run(folder: str | Path, header: Header, command: str = "") -> RunWriter
         InputError: If the folder holds another run or other files, is being written by someone
             else, or cannot be written.
     """
-    folder = Path(folder)
+    return _open(Path(folder), header, command, bare=False)
+
+
+def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWriter:
+    """Open a run; a ``bare`` header is that of images without detections, see ``completed``."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the run needs a folder")
     if (
@@ -42,7 +45,7 @@ def open_run(folder: str | Path, header: Header, command: str = "") -> RunWriter
         before = load_run(folder) if (folder / MANIFEST).exists() else None
         header = with_files(header)
         if before is not None:
-            header = _joined(before, header)
+            header = _joined(before, header, bare)
         return RunWriter(lock, folder, header, command, before)
     except BaseException:
         lock.close()
@@ -53,14 +56,16 @@ def _foreign(path: Path) -> bool:
     return path.name != LOCK and not path.name.endswith(PART)
 
 
-def _joined(before: Run, header: Header) -> Header:
+def _joined(before: Run, header: Header, bare: bool) -> Header:
     """The header of a run that goes on.
 
     Raises:
         InputError: If it was another run.
     """
-    header = completed(header, before.header)
-    found = differences(completed(before.header, header), header)
+    if bare:
+        header = completed(header, before.header)
+    was = completed(before.header, header) if _bare(before) else before.header
+    found = differences(was, header)
     if found:
         raise InputError(
             f"{before.folder} belongs to another run ({'; '.join(found)}); choose another folder"
@@ -68,20 +73,31 @@ def _joined(before: Run, header: Header) -> Header:
     return replace(header, category_ids=header.category_ids or before.header.category_ids)
 
 
+def _bare(run: Run) -> bool:
+    known = run.header.method or run.header.budget or run.header.asked
+    return not known and not any(len(record.detections) for record in run.records)
+
+
 def save(
-    inspections: Iterable[Inspection], folder: str | Path, *, policy: Policy = DEFAULT_POLICY
+    inspections: Iterable[Inspection],
+    folder: str | Path,
+    *,
+    policy: Policy = DEFAULT_POLICY,
+    references: Sequence[str] = (),
+    lang: str = "en",
 ) -> Run:
     """Write inspections into a run folder, with views, tables and report.
 
     Args:
-        inspections: All by the same detector and method, judged by the same policy.
+        inspections: All by the same detector, method and budget, judged by the same policy.
         folder: A new or empty folder, or one with a run of the same detector, method and policy.
         policy: What they were judged by, if not by the default.
+        references: Names of the other images that were asked about.
+        lang: The language of the sentences, as HTML names it.
 
     Raises:
-        InputError: If there are none, they differ in detector or method, two have the same
-            source, a verdict was held against a limit that the policy does not have, or the
-            folder belongs to another run.
+        InputError: If there are none, they differ in detector, method or budget, two have the same
+            source, or the folder belongs to another run.
     """
     known = list(inspections)
     if not known:
@@ -90,33 +106,26 @@ def save(
     twice = next((source for source, count in counts.items() if count > 1), None)
     if twice is not None:
         raise InputError(f"two inspections have the source {twice!r}; give each its own")
-    for inspection in known:
-        _check_limits(inspection, policy)
-    explained = next(
-        (explanation for inspection in known for explanation in inspection.explanations), None
-    )
+    added = next((made for found in known for made in found.added if made is not None), None)
+    asked = next((name.name for found in known for name in found.asked if name is not None), None)
+    budgets = (numbers.words["budget"] for found in known for numbers in found.evidence
+               if "budget" in numbers.words)  # fmt: skip
     header = Header(
         provenance=known[0].provenance,
         class_names=known[0].detections.class_names,
-        method=explained.method if explained else "",
-        settings=explained.settings if explained else {},
+        method="" if added is None else added.method,
+        settings={} if added is None else added.settings,
+        asked=asked,
         limits=policy.limits,
-        sentences=policy.sentences,
+        budget=next(budgets, ""),
+        references=tuple(references),
+        lang=lang,
     )
-    run = open_run(folder, header, command="xai_detect.save")
+    bare = not any(len(found.detections) for found in known)
+    run = _open(Path(folder), header, "xai_detect.save", bare=bare)
     try:
         for inspection in known:
             run.add(inspection)
         return run.finish()
     finally:
         run.close()
-
-
-def _check_limits(inspection: Inspection, policy: Policy) -> None:
-    allowed = set(policy.limits.values())
-    for reason in (reason for verdict in inspection.verdicts for reason in verdict.reasons):
-        if not math.isnan(reason.limit) and reason.limit not in allowed:
-            raise InputError(
-                f"{inspection.source} was judged with a limit of {reason.limit:g} for "
-                f"{reason.check}, which the policy does not have; pass policy= as it was judged by"
-            )

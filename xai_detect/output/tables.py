@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xai_detect.output.exchange import to_coco_results
+from xai_detect.output.folder.judged import KINDS, TESTS, outside
 from xai_detect.output.folder.records import Record
 from xai_detect.trust.evidence import NAMES
 from xai_detect.values.json import Json
@@ -15,7 +16,7 @@ MEASURED = (
     "completeness_error", "score", "baseline_score", "steps", "forward_passes", "backward_passes",
     "seconds",
 )  # fmt: skip
-"""Numbers of an explanation that have a column, whatever the method."""
+"""Numbers of a map that have a column, whatever the method."""
 
 
 def image_ids(images: Sequence[tuple[str, int | str | None]]) -> list[int | str]:
@@ -56,8 +57,8 @@ def coco_table(
 def evidence_table(records: Sequence[Record]) -> pa.Table:
     """One row per detection, with the same columns whatever was run; null is unmeasured.
 
-    Columns of evidence start with ``evidence_``, those of the method with ``measured_``. Numbers
-    that have no column of their own lie in the map ``others`` under such names.
+    Columns of evidence start with ``evidence_``, those of a map with ``measured_`` and its kind.
+    Numbers that have no column of their own lie in the map ``others`` under such names.
     """
     rows = [
         {
@@ -66,17 +67,13 @@ def evidence_table(records: Sequence[Record]) -> pa.Table:
             "detection": row,
             "label": own.label,
             "class": own.name,
-            "asked": target.name,
             "score": own.score,
             **dict(zip(("x1", "y1", "x2", "y2"), own.box, strict=True)),
-            "level": record.verdicts[row].level.value,
-            "sentence": _printable(record.verdicts[row].sentence),
-            "right": None if record.outcome is None else record.outcome.right[row],
-            "method": record.methods[row],
+            **_judged(record, row),
             **_numbers(record, row),
         }
         for record in records
-        for row, (own, target) in enumerate(zip(record.detections, record.targets, strict=True))
+        for row, own in enumerate(record.detections)
     ]
     columns = [
         pa.array((row.get(field.name) for row in rows), field.type, from_pandas=True)
@@ -85,12 +82,46 @@ def evidence_table(records: Sequence[Record]) -> pa.Table:
     return pa.table(columns, schema=_SCHEMA)
 
 
+def _judged(record: Record, row: int) -> dict[str, object]:
+    verdict, evidence, asked = record.verdicts[row], record.evidence[row], record.asked[row]
+    added = record.maps["added"][row]
+    return {
+        "level": verdict.level.value,
+        "reason": verdict.reason.value,
+        "cause": verdict.cause,
+        "sentence": _printable(verdict.sentence),
+        **{test: evidence.answer(test).value for test in TESTS[1:]},
+        "map": evidence.words.get("map"),
+        "evidence_outside": outside(evidence),
+        "asked": asked.name if asked else None,
+        "asked_supported": asked.supported if asked else None,
+        "asked_score": asked.score if asked else None,
+        "outcome": _outcome(record, row),
+        "method": added.method if added else None,
+    }
+
+
+def _outcome(record: Record, row: int) -> str | None:
+    if record.outcome is None:
+        return None
+    return {True: "right", False: "wrong", None: "not judged"}[record.outcome.right[row]]
+
+
 def _numbers(record: Record, row: int) -> dict[str, object]:
-    found = {f"evidence_{name}": value for name, value in record.evidence[row].items()}
-    found |= {f"measured_{name}": value for name, value in record.measured[row].items()}
+    evidence = record.evidence[row].items()
+    found = {f"evidence_{name}": value for name, value in evidence if name not in _TRUTH_VALUES}
+    for kind, makings in record.maps.items():
+        made = makings[row]
+        measured = {} if made is None else made.measured
+        found |= {f"measured_{kind}_{name}": value for name, value in measured.items()}
     others = [(name, value) for name, value in found.items() if name not in _SCHEMA.names]
     return {**found, "others": others}
 
+
+_TRUTH_VALUES = ("evidence_outside",)
+"""Numbers that are a yes or a no; their columns are too."""
+
+_TEXTS = ("level", "reason", "cause", "sentence", *TESTS[1:], "map")
 
 _SCHEMA = pa.schema(
     {
@@ -99,15 +130,17 @@ _SCHEMA = pa.schema(
         "detection": pa.int32(),
         "label": pa.int32(),
         "class": pa.string(),
-        "asked": pa.string(),
         "score": pa.float64(),
         **dict.fromkeys(("x1", "y1", "x2", "y2"), pa.float64()),
-        "level": pa.string(),
-        "sentence": pa.string(),
-        "right": pa.bool_(),
+        **dict.fromkeys(_TEXTS, pa.string()),
+        "evidence_outside": pa.bool_(),
+        "asked": pa.string(),
+        "asked_supported": pa.bool_(),
+        "asked_score": pa.float64(),
+        "outcome": pa.string(),
         "method": pa.string(),
-        **{f"evidence_{name}": pa.float64() for name in NAMES},
-        **{f"measured_{name}": pa.float64() for name in MEASURED},
+        **{f"evidence_{name}": pa.float64() for name in NAMES if name not in _TRUTH_VALUES},
+        **{f"measured_{kind}_{name}": pa.float64() for kind in KINDS for name in MEASURED},
         "others": pa.map_(pa.string(), pa.float64()),
     }
 )

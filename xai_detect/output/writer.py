@@ -3,10 +3,10 @@
     run.json           what was run, on what, with what result; names the files that failed
     failed.jsonl       files that failed since run.json was written; gone when the run is finished
     records/<n>.json   one image: detections, evidence, verdicts; written last of its files
-    maps/<n>.npz       its signed maps in image pixels
+    maps/<n>.npz       its signed maps in image pixels: why detected, why this class, added
     views/<n>.png      the image with its boxes; <n>.<row>.png one detection;
                        <n>.clean.png the image untouched
-    detections.json    COCO results with verdict and evidence
+    detections.json    COCO results with verdict and evidence, as detections.schema.json says
     evidence.parquet   a row per detection
     report.html        for people
     .lock              held by the writer while it is at work
@@ -16,20 +16,17 @@ name never collide. A source is done when its record is there.
 """
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib import metadata
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from xai_detect.errors import InputError
 from xai_detect.output.drawing import views as render
+from xai_detect.output.exchange import DETECTIONS_FORMAT
 from xai_detect.output.folder.header import Header, header_to_json
+from xai_detect.output.folder.judged import maps_of
 from xai_detect.output.folder.load import (
     FAILURES,
     FORMAT,
@@ -43,21 +40,12 @@ from xai_detect.output.folder.pixels import encode_maps, encode_png, image_sha25
 from xai_detect.output.folder.recognise import recognised
 from xai_detect.output.folder.records import Record, file_name, outcome_to_json, record_to_json
 from xai_detect.output.report import page as report
+from xai_detect.output.sessions import now, session
 from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet
 from xai_detect.values.files import PART, FolderLock, append_line, write_bytes
 from xai_detect.values.findings import Inspection
-from xai_detect.values.json import Json, as_mapping, plain, read_json, write_json
+from xai_detect.values.json import as_mapping, plain, read_json, write_json
 from xai_detect.values.truth import Outcome
-
-_PACKAGES = (
-    "xai-detect",
-    "torch",
-    "torchvision",
-    "ultralytics",
-    "captum",
-    "opencv-python",
-    "numpy",
-)
 
 
 class _Held(NamedTuple):
@@ -87,7 +75,7 @@ class RunWriter:
         self._lock = lock
         self._held = {record.source: _held(record) for record in before.records} if before else {}
         self._failed = dict(before.failed) if before else {}
-        self._sessions = [*(before.sessions if before else ()), _session(command)]
+        self._sessions = [*(before.sessions if before else ()), session(command)]
         self._write_manifest("running", "")
 
     @property
@@ -141,7 +129,10 @@ class RunWriter:
             )
         self._forget(inspection.source)
         size = inspection.detections.image_size
-        heatmaps = [explanation.heatmap for explanation in inspection.explanations]
+        heatmaps = {
+            kind: [None if found is None else found.heatmap for found in rows]
+            for kind, rows in maps_of(inspection).items()
+        }
         write_bytes(self.folder / "maps" / f"{new.name}.npz", encode_maps(heatmaps, size))
         write_bytes(self.folder / "views" / f"{new.name}.clean.png", encode_png(array))
         self._draw(inspection, new.name)
@@ -204,7 +195,7 @@ class RunWriter:
             header=self.header,
             status=status,
             sessions=tuple(self._sessions),
-            finished=_now(),
+            finished=now(),
             failed=self.failed,
             records=read_records(self.folder, self.header.class_names),
         )
@@ -259,11 +250,19 @@ class RunWriter:
             )
         if inspection.detections.class_names != header.class_names:
             raise InputError(f"{inspection.source} has other classes than the run {self.folder}")
-        for found in inspection.explanations:
-            if found.method != header.method or plain(found.settings) != plain(header.settings):
+        for found in inspection.added:
+            made = ("", {}) if found is None else (found.method, plain(found.settings))
+            if made != (header.method, plain(header.settings)):
                 raise InputError(
-                    f"{inspection.source} was explained by {found.method} with other settings than "
-                    f"the run {self.folder}; use another folder"
+                    f"{inspection.source} was explained by {made[0] or 'no added method'} with "
+                    f"other settings than the run {self.folder}; use another folder"
+                )
+        for evidence in inspection.evidence:
+            budget = evidence.words.get("budget", header.budget)
+            if budget != header.budget:
+                raise InputError(
+                    f"{inspection.source} was inspected at the budget {budget!r}, the run "
+                    f"{self.folder} at {header.budget!r}; use another folder"
                 )
 
     def _write_manifest(self, status: str, finished: str) -> None:
@@ -271,6 +270,7 @@ class RunWriter:
         ids = image_ids([(entry.name, entry.image_id) for _, entry in held])
         content = {
             "format": FORMAT,
+            "detections_format": DETECTIONS_FORMAT,
             "status": status,
             "finished": finished,
             "sessions": self._sessions,
@@ -288,18 +288,3 @@ class RunWriter:
 
 def _held(record: Record) -> _Held:
     return _Held(record.name, record.image_sha256, record.file_sha256, record.image_id)
-
-
-def _session(command: str) -> dict[str, Json]:
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    versions["torch"] = torch.__version__  # with its build, which the package's name leaves out
-    return {"started": _now(), "command": command, "versions": versions}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -32,12 +32,15 @@ class Header:
     Attributes:
         provenance: The detector.
         class_names: Its classes, in label order.
-        method: Name of the explaining method; empty if nothing was explained.
-        settings: The method's hyper-parameters.
+        method: Name of the method whose map was asked for besides the two of every detection;
+            empty if none was.
+        settings: That method's hyper-parameters.
         confidence: Detections under this score were left out; NaN if unknown.
         asked: The class that was asked about in every box; None for each box's own class.
         limits: The policy's limits that verdicts were held against.
-        sentences: The policy's sentences that verdicts were told in.
+        budget: How much could be spent on each detection; empty if unknown.
+        references: Names of the other images whose surroundings detections were asked about in.
+        lang: The language of verdicts' sentences, as HTML names it.
         options: Anything else that changes a number, by name.
         files: Digest of every file or folder that a setting names, by the setting.
         version: Of this package.
@@ -52,7 +55,9 @@ class Header:
     confidence: float = math.nan
     asked: str | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
-    sentences: Mapping[str, str] = field(default_factory=dict)
+    budget: str = ""
+    references: tuple[str, ...] = ()
+    lang: str = "en"
     options: Mapping[str, object] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     version: str = xai_detect.__version__
@@ -86,10 +91,15 @@ def _digests(path: Path) -> Iterator[str]:
 
 
 def completed(header: Header, other: Header) -> Header:
-    """A header of images without detections, so without a method, takes that of another."""
-    if header.method:
-        return header
-    return replace(header, method=other.method, settings=other.settings, files=other.files)
+    """A header of images without detections takes from another what only detections tell."""
+    return replace(
+        header,
+        method=other.method,
+        settings=other.settings,
+        files=other.files,
+        budget=other.budget,
+        asked=other.asked,
+    )
 
 
 def differences(before: Header, now: Header) -> list[str]:
@@ -133,7 +143,9 @@ def header_to_json(header: Header) -> dict[str, Json]:
         "confidence": number(header.confidence),
         "asked": header.asked,
         "limits": plain(header.limits),
-        "sentences": dict(header.sentences),
+        "budget": header.budget,
+        "references": list(header.references),
+        "lang": header.lang,
         "options": plain(header.options),
         "category_ids": list(header.category_ids),
     }
@@ -158,7 +170,9 @@ def header_from_json(content: object, path: Path) -> Header:
             confidence=as_number(known["confidence"]),
             asked=None if asked is None else as_text(asked),
             limits=as_numbers(known["limits"]),
-            sentences=_texts(known["sentences"]),
+            budget=as_text(known["budget"]),
+            references=tuple(as_text(name) for name in as_list(known["references"])),
+            lang=as_text(known["lang"]),
             options=as_mapping(known["options"]),
             files=_texts(known["files"]),
             version=as_text(known["version"]),

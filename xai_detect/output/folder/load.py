@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+from jaxtyping import Float
+from torch import Tensor
+
 from xai_detect.errors import InputError
 from xai_detect.output.folder.header import Header, header_from_json
+from xai_detect.output.folder.judged import KINDS
 from xai_detect.output.folder.pixels import image_from, image_sha256, read_maps, read_png
 from xai_detect.output.folder.records import Record, record_from_json
 from xai_detect.values.detections import Provenance
 from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.values.json import Json, as_list, as_mapping, as_text, damaged, read_json
 
-FORMAT = 2
+FORMAT = 3
 """Version of the folder's layout."""
 
 MANIFEST = "run.json"
@@ -96,29 +100,36 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
     if image_sha256(array) != record.image_sha256:
         raise InputError(f"{path} is damaged (its pixels are not those that were inspected)")
     image = image_from(array)
-    heatmaps = read_maps(inside(folder, f"maps/{record.name}.npz"), len(record.detections), size)
-    explanations = tuple(
-        Explanation(heatmap, target, method, settings, measured, content_size)
-        for heatmap, target, method, settings, measured, content_size in zip(
-            heatmaps,
-            record.targets,
-            record.methods,
-            record.settings,
-            record.measured,
-            record.content_sizes,
-            strict=True,
-        )
-    )
+    there = {kind: [made is not None for made in rows] for kind, rows in record.maps.items()}
+    heatmaps = read_maps(inside(folder, f"maps/{record.name}.npz"), there, size)
+    maps = {kind: _explanations(record, kind, heatmaps[kind]) for kind in KINDS}
     return Inspection(
         source=record.source,
         image=image,
         detections=record.detections,
-        targets=record.targets,
-        explanations=explanations,
+        explanations=maps["detected"],
+        contrasts=maps["class"],
+        added=maps["added"],
         evidence=record.evidence,
         verdicts=record.verdicts,
+        asked=record.asked,
         outcome=record.outcome,
         provenance=provenance,
+    )
+
+
+def _explanations(
+    record: Record, kind: str, heatmaps: Sequence[Float[Tensor, "h w"] | None]
+) -> tuple[Explanation | None, ...]:
+    return tuple(
+        None
+        if made is None or heatmap is None
+        else Explanation(
+            heatmap, target, made.method, made.settings, made.measured, made.content_size
+        )
+        for target, made, heatmap in zip(
+            record.detections, record.maps[kind], heatmaps, strict=True
+        )
     )
 
 

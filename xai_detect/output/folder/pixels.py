@@ -1,14 +1,14 @@
 """Images and maps as files, without loss.
 
 An image is kept as PNG: exactly if its values are multiples of 1/255, else with 16 bits. Maps of
-one image share a file: signed float16 shares of each map's largest absolute value, and that value
-as float32, so that tiny attributions do not vanish. Nothing here is pickled.
+one image share a file, by kind: signed float16 shares of each map's largest absolute value, and
+that value as float32, so that tiny attributions do not vanish. Nothing here is pickled.
 """
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -74,40 +74,68 @@ def image_from(array: np.ndarray) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
-def encode_maps(heatmaps: Sequence[Float[Tensor, "h w"]], size: Size) -> bytes:
-    """The maps of one image as the content of an ``.npz`` file."""
-    maps = np.zeros((len(heatmaps), *size), np.float16)
-    scales = np.ones(len(heatmaps), np.float32)
-    for row, heatmap in enumerate(heatmaps):
-        values = heatmap.numpy().astype(np.float64)
-        scales[row] = np.abs(values).max() or 1.0
-        maps[row] = values / float(scales[row])
+def encode_maps(maps: Mapping[str, Sequence[Float[Tensor, "h w"] | None]], size: Size) -> bytes:
+    """The maps of one image as the content of an ``.npz`` file.
+
+    Args:
+        maps: By kind, the map of each row in image pixels; rows without one take no space.
+        size: ``(height, width)`` of the image.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for kind, rows in maps.items():
+        heatmaps = [heatmap for heatmap in rows if heatmap is not None]
+        shares = arrays[kind] = np.zeros((len(heatmaps), *size), np.float16)
+        scales = arrays[f"{kind}_scales"] = np.ones(len(heatmaps), np.float32)
+        for place, heatmap in enumerate(heatmaps):
+            values = heatmap.numpy().astype(np.float64)
+            scales[place] = np.abs(values).max() or 1.0
+            shares[place] = values / float(scales[place])
     stream = io.BytesIO()
-    np.savez_compressed(stream, maps=maps, scales=scales)
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # its stub takes them for flags
     return stream.getvalue()
 
 
-def read_maps(path: Path, count: int, size: Size) -> Float[Tensor, "n h w"]:
+def read_maps(
+    path: Path, there: Mapping[str, Sequence[bool]], size: Size
+) -> dict[str, list[Float[Tensor, "h w"] | None]]:
     """Read the maps of one image.
 
+    Args:
+        path: The file.
+        there: By kind, whether each row has a map.
+        size: ``(height, width)`` of the image.
+
     Raises:
-        InputError: If the file is missing, damaged, or does not hold ``count`` maps of ``size``.
+        InputError: If the file is missing, damaged, or does not hold such maps.
     """
     with damaged(path):
-        expected = 2 * count * size[0] * size[1]
+        expected: dict[str, int] = {}
+        for kind, rows in there.items():
+            expected[f"{kind}.npy"] = 2 * sum(rows) * size[0] * size[1]
+            expected[f"{kind}_scales.npy"] = 4 * sum(rows)
         with zipfile.ZipFile(path) as archive:
             claimed = {member.filename: member.file_size for member in archive.infolist()}
-        if claimed.keys() != {"maps.npy", "scales.npy"} or (
-            max(claimed["maps.npy"] - expected, claimed["scales.npy"] - 4 * count) > 4096
+        if claimed.keys() != expected.keys() or any(
+            claimed[name] > expected[name] + 4096 for name in expected
         ):
             raise ValueError("other maps than the record announces")
         with np.load(path, allow_pickle=False) as archive:
-            maps, scales = archive["maps"], archive["scales"]
-        if maps.dtype != np.float16 or scales.dtype != np.float32:
-            raise ValueError(f"maps of {maps.dtype} with scales of {scales.dtype}")
-        if maps.shape != (count, *size) or scales.shape != (count,):
-            raise ValueError(f"maps of shape {maps.shape}, expected {(count, *size)}")
-        values = maps.astype(np.float32) * scales[:, None, None]
-        if not np.isfinite(values).all():
-            raise ValueError("a map holds a value that is not finite")
-        return torch.from_numpy(values)
+            return {
+                kind: _rows(archive[kind], archive[f"{kind}_scales"], rows, size)
+                for kind, rows in there.items()
+            }
+
+
+def _rows(
+    shares: np.ndarray, scales: np.ndarray, there: Sequence[bool], size: Size
+) -> list[Float[Tensor, "h w"] | None]:
+    count = sum(there)
+    if shares.dtype != np.float16 or scales.dtype != np.float32:
+        raise ValueError(f"maps of {shares.dtype} with scales of {scales.dtype}")
+    if shares.shape != (count, *size) or scales.shape != (count,):
+        raise ValueError(f"maps of shape {shares.shape}, expected {(count, *size)}")
+    values = shares.astype(np.float32) * scales[:, None, None]
+    if not np.isfinite(values).all():
+        raise ValueError("a map holds a value that is not finite")
+    heatmaps = iter(torch.from_numpy(values))
+    return [next(heatmaps) if known else None for known in there]

@@ -11,9 +11,21 @@ from pathlib import Path, PurePath
 
 import torch
 
-from xai_detect.values.boxes import Size
-from xai_detect.values.detections import Detections, Target
-from xai_detect.values.findings import Evidence, Inspection, Level, Reason, Verdict
+from xai_detect.output.folder.judged import (
+    KINDS,
+    Making,
+    asked_from_json,
+    asked_to_json,
+    evidence_from_json,
+    evidence_to_json,
+    judged_to_json,
+    making_from_json,
+    making_to_json,
+    maps_of,
+    verdict_from_json,
+)
+from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Asked, Evidence, Inspection, Verdict
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
     Json,
@@ -22,13 +34,9 @@ from xai_detect.values.json import (
     as_list,
     as_mapping,
     as_number,
-    as_numbers,
     as_text,
     as_whole,
     damaged,
-    number,
-    numbers_to_json,
-    plain,
 )
 from xai_detect.values.truth import Outcome
 
@@ -42,14 +50,10 @@ class Record:
         source: The file it came from, or a name the caller gave.
         image_sha256: Digest of the pixels.
         detections: What the detector found.
-        targets: The questions asked, one per detection.
-        methods: Per detection, the method that explained it.
-        settings: Per detection, the method's hyper-parameters.
-        measured: Per detection, what the method measured on the way.
-        content_sizes: Per detection, ``(height, width)`` at which the network saw the image when it
-            was explained; None where that is not known.
-        evidence: The numbers per target.
-        verdicts: The judgement per target.
+        maps: By ``KINDS``, how the map of each detection was made; None where there is none.
+        evidence: The numbers per detection.
+        verdicts: The judgement per detection.
+        asked: What became of the class that was asked about; None where none was.
         outcome: Comparison with annotations; None if there are none.
         image_id: The data set's own id of the image; None if no data set names it.
         file_sha256: Digest of the file it was read from; empty if there was none.
@@ -59,13 +63,10 @@ class Record:
     source: str
     image_sha256: str
     detections: Detections
-    targets: tuple[Target, ...]
-    methods: tuple[str, ...]
-    settings: tuple[Mapping[str, object], ...]
-    measured: tuple[Mapping[str, float], ...]
-    content_sizes: tuple[Size | None, ...]
+    maps: Mapping[str, tuple[Making | None, ...]]
     evidence: tuple[Evidence, ...]
     verdicts: tuple[Verdict, ...]
+    asked: tuple[Asked | None, ...]
     outcome: Outcome | None
     image_id: int | str | None
     file_sha256: str
@@ -79,24 +80,6 @@ def file_name(source: str) -> str:
     return f"{readable}-{digest}"
 
 
-def verdict_to_json(verdict: Verdict) -> dict[str, Json]:
-    """A verdict with its reasons."""
-    return {
-        "level": verdict.level.value,
-        "sentence": verdict.sentence,
-        "reasons": [
-            {
-                "check": reason.check,
-                "value": number(reason.value),
-                "limit": number(reason.limit),
-                "sentence": reason.sentence,
-            }
-            for reason in verdict.reasons
-        ],
-        "unmeasured": list(verdict.unmeasured),
-    }
-
-
 def record_to_json(
     inspection: Inspection,
     image_sha256: str,
@@ -104,15 +87,7 @@ def record_to_json(
     file_sha256: str = "",
 ) -> dict[str, Json]:
     """Everything about one image except its pixels and maps."""
-    found = inspection.detections
-    rows = zip(
-        found,
-        inspection.targets,
-        inspection.explanations,
-        inspection.evidence,
-        inspection.verdicts,
-        strict=True,
-    )
+    found, maps = inspection.detections, maps_of(inspection)
     return {
         "source": inspection.source,
         "image_id": image_id,
@@ -127,16 +102,12 @@ def record_to_json(
                 "score": own.score,
                 "candidate": own.candidate,
                 "proposal": list(own.proposal),
-                "target": _target_to_json(target),
-                "method": explanation.method,
-                "settings": plain(explanation.settings),
-                "measured": numbers_to_json(explanation.measured),
-                "content_size": _size_to_json(explanation.content_size),
-                "evidence": numbers_to_json(evidence),
-                "words": plain(evidence.words),
-                "verdict": verdict_to_json(verdict),
+                **judged_to_json(inspection.verdicts[row], inspection.evidence[row]),
+                **evidence_to_json(inspection.evidence[row]),
+                "asked": asked_to_json(inspection.asked[row]),
+                "maps": {kind: making_to_json(made[row]) for kind, made in maps.items()},
             }
-            for own, target, explanation, evidence, verdict in rows
+            for row, own in enumerate(found)
         ],
         "outcome": outcome_to_json(inspection.outcome),
     }
@@ -149,17 +120,6 @@ def outcome_to_json(outcome: Outcome | None) -> dict[str, Json] | None:
     return {
         "right": list(outcome.right),
         "missed": [{"class": name, "box": list(box)} for name, box in outcome.missed],
-    }
-
-
-def _target_to_json(target: Target) -> dict[str, Json]:
-    return {
-        "box": list(target.box),
-        "label": target.label,
-        "class": target.name,
-        "score": number(target.score),
-        "candidate": target.candidate,
-        "proposal": list(target.proposal),
     }
 
 
@@ -191,30 +151,17 @@ def record_from_json(content: object, class_names: tuple[str, ...], path: Path) 
             source=as_text(known["source"]),
             image_sha256=as_text(known["image_sha256"]),
             detections=detections,
-            targets=tuple(_target(row["target"], class_names) for row in rows),
-            methods=tuple(as_text(row["method"]) for row in rows),
-            settings=tuple(as_mapping(row["settings"]) for row in rows),
-            measured=tuple(as_numbers(row["measured"]) for row in rows),
-            content_sizes=tuple(_content_size(row.get("content_size")) for row in rows),
-            evidence=tuple(_evidence(row) for row in rows),
-            verdicts=tuple(_verdict(row["verdict"]) for row in rows),
+            maps={
+                kind: tuple(making_from_json(as_mapping(row["maps"])[kind]) for row in rows)
+                for kind in KINDS
+            },
+            evidence=tuple(evidence_from_json(row) for row in rows),
+            verdicts=tuple(verdict_from_json(row["verdict"]) for row in rows),
+            asked=tuple(asked_from_json(row["asked"]) for row in rows),
             outcome=_outcome(known["outcome"], len(rows)),
             image_id=None if known["image_id"] is None else as_id(known["image_id"]),
             file_sha256=as_text(known["file_sha256"]),
         )
-
-
-def _size_to_json(size: Size | None) -> list[int] | None:
-    return None if size is None else list(size)
-
-
-def _content_size(content: object) -> Size | None:
-    if content is None:  # not known, or a record from before it was kept
-        return None
-    height, width = map(as_whole, as_list(content))
-    if height < 1 or width < 1:
-        raise ValueError(f"a network that saw {height} x {width} pixels")
-    return height, width
 
 
 def _outcome(content: object, count: int) -> Outcome | None:
@@ -227,38 +174,3 @@ def _outcome(content: object, count: int) -> Outcome | None:
         raise ValueError(f"{len(answers)} outcomes for {count} detections")
     rows = map(as_mapping, as_list(known["missed"]))
     return Outcome(right, tuple((as_text(row["class"]), as_box(row["box"])) for row in rows))
-
-
-def _target(content: object, class_names: tuple[str, ...]) -> Target:
-    known = as_mapping(content)
-    label = as_whole(known["label"])
-    if not 0 <= label < len(class_names):
-        raise ValueError(f"label {label} of {len(class_names)} classes")
-    return Target(
-        box=as_box(known["box"]),
-        label=label,
-        score=as_number(known["score"]),
-        candidate=as_whole(known["candidate"]),
-        class_names=class_names,
-        proposal=as_box(known["proposal"]),
-    )
-
-
-def _evidence(row: Mapping[str, object]) -> Evidence:
-    words = {as_text(key): as_text(word) for key, word in as_mapping(row["words"]).items()}
-    return Evidence(as_numbers(row["evidence"]), words)
-
-
-def _verdict(content: object) -> Verdict:
-    known = as_mapping(content)
-    reasons = tuple(
-        Reason(
-            check=as_text(reason["check"]),
-            value=as_number(reason["value"]),
-            limit=as_number(reason["limit"]),
-            sentence=as_text(reason["sentence"]),
-        )
-        for reason in map(as_mapping, as_list(known["reasons"]))
-    )
-    unmeasured = tuple(as_text(name) for name in as_list(known["unmeasured"]))
-    return Verdict(Level(as_text(known["level"])), reasons, unmeasured)
