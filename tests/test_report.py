@@ -8,17 +8,27 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from samples import DETECTOR, NAMES, SETTINGS, inspection, spot
+from samples import DETECTOR, NAMES, NUMBERS, SENTENCE, SETTINGS, inspection, spot, verdict
 
 from xai_detect.output.folder.header import Header
+from xai_detect.output.folder.judged import Making
 from xai_detect.output.folder.pixels import encode_png
 from xai_detect.output.report import page as report
 from xai_detect.output.report.pictures import Album
-from xai_detect.output.report.wording import evidence_lines, method_words, worded
+from xai_detect.output.report.wording import (
+    evidence_lines,
+    judged_lines,
+    making_words,
+    share_lines,
+    worded,
+)
 from xai_detect.output.run import open_run, save
+from xai_detect.trust.evidence import NAMES as NUMBERS_OF_EVIDENCE
 from xai_detect.values.findings import Evidence, Level
 
-HEADER = Header(DETECTOR, NAMES, "integrated_gradients", SETTINGS, confidence=0.25)
+HEADER = Header(
+    DETECTOR, NAMES, "d_rise", SETTINGS, confidence=0.25, budget="standard", references=("x.jpg",)
+)
 BAD = "zoo/<img src=x onerror=alert(1)>.jpg"
 
 
@@ -48,11 +58,11 @@ class Page(HTMLParser):
 def html(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "run"
     writer = open_run(folder, HEADER, "xai-detect inspect 'zoo'")
-    writer.add(inspection("zoo/a.jpg", level=Level.TRUSTED))
-    writer.add(inspection(BAD, rows=1, level=Level.UNTRUSTED, seed=1))
-    writer.add(
-        inspection("zoo/c.jpg", rows=1, level=Level.UNCERTAIN, check="map_repeatability", seed=2)
-    )
+    maps = [spot((40, 60), 3, 4)] * 2
+    usual = {"budget": "standard", "added": maps[:1], "rows": 1}
+    writer.add(inspection("zoo/a.jpg", level=Level.TRUSTED, **{**usual, "added": maps, "rows": 2}))
+    writer.add(inspection(BAD, level=Level.UNTRUSTED, seed=1, **usual))
+    writer.add(inspection("zoo/c.jpg", level=Level.UNCERTAIN, seed=2, map="unreliable", **usual))
     writer.add(inspection("zoo/empty.jpg", rows=0))
     writer.fail("zoo/</td><script>alert(2)</script>", "is damaged; copy it again")
     writer.finish()
@@ -83,25 +93,67 @@ def test_names_from_strangers_are_text(html, page):
     assert "<b>giraffe</b>" not in html
 
 
-def test_what_relies_on_surroundings_comes_first(page):
+def test_what_is_most_urgent_comes_first(page):
     levels = [one["data-level"] for one in page.of("article")]
     assert levels == ["UNTRUSTED", "UNCERTAIN", "TRUSTED", "TRUSTED"]
 
 
-def test_the_sentence_stands_before_the_picture(html):
-    card = html[html.index("<article") :]
-    card = card[: card.index("</article>")]
-    sentence, picture, table = (
-        card.index(one) for one in ("74 % of the evidence lies in the box.", "<img", "<table")
+def card_of(html, level):
+    card = html[html.index(f'<article class="{level}"') :]
+    return card[: card.index("</article>")]
+
+
+def test_the_sentence_comes_first_then_numbers_probability_reason_and_shares(html):
+    card = card_of(html, "UNTRUSTED")
+    places = [
+        card.index(said)
+        for said in (
+            "UNTRUSTED: <span>zebra 0.90", SENTENCE, NUMBERS, "0.87 (400 photographs)",
+            "What decides", "<img", "Why detected", "Further away",
+            "Looked at by the presence test", "The numbers",
+        )
+    ]  # fmt: skip
+    assert places == sorted(places)
+
+
+def test_a_card_says_what_decides_and_where(html):
+    words = Page(card_of(html, "UNTRUSTED")).text
+    assert (
+        "What decides its surroundings (that it is reported: its surroundings; "
+        "its class: not measured; in other images: not measured)" in words
     )
-    assert card.index("Relies on surroundings") < sentence < picture < table
+    assert "presence test from (41, 20) to (55, 36); decides" in words
+    assert "maps outside from (40, 2) to (50, 8) " in words
+    assert "Evidence outside yes" in words
+    assert "decides" not in Page(card_of(html, "TRUSTED")).text.partition("Where the")[2]
 
 
-def test_every_picture_has_words_and_the_failed_map_is_said(page):
+def test_a_verdict_has_one_name_everywhere(html, page):
+    assert not re.search(r"[Ss]upported|[Rr]elies on surroundings", page.text)
+    for level, count in (("UNTRUSTED", 1), ("UNCERTAIN", 1), ("TRUSTED", 2)):
+        assert f"{level} {count}" in page.text
+        assert html.count(f"</svg>{level}: <span>") == count
+
+
+def test_every_picture_has_words_and_a_map_that_is_not_shown_is_said(tmp_path):
+    pair = [inspection("a.jpg", rows=1), inspection("b.jpg", rows=1, seed=1, map="unreliable")]
+    none = inspection("c.jpg", rows=1, seed=2, heatmaps=[None], contrasts=[None], map="none")
+    save([*pair, none], tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
     pictures = page.of("img")
-    assert len(pictures) == 4 + 4  # detections, and untouched images
+    assert len(pictures) == 3 + 3  # detections, and untouched images
     assert all(one["alt"] for one in pictures)
-    assert any("No map is shown." in one["alt"] for one in pictures)
+    assert sum("No map is shown." in one["alt"] for one in pictures) == 2
+    assert sum("Why something is detected" in one["alt"] for one in pictures) == 1
+    for said in ("Maps reliable", "Maps map: unreliable", "Maps no map at this budget"):
+        assert page.text.count(said) == 1, said
+
+
+def test_cards_say_what_the_filter_for_evidence_outside_asks(page):
+    assert {one["data-outside"] for one in page.of("article")} == {"yes"}
+    asked = [one.get("value") for one in page.of("option")]
+    assert asked.count("") == 2  # any class, any evidence
+    assert page.of("select")[2] == {"id": "outside"}
 
 
 def test_it_says_what_was_run_and_what_failed(page):
@@ -111,8 +163,10 @@ def test_it_says_what_was_run_and_what_failed(page):
         "zoo/</td><script>alert(2)</script>",
         "is damaged; copy it again",
         "ab" * 32,
-        "integrated_gradients",
+        "Map added by d_rise",
         "steps 8",
+        "Budget standard",
+        "References x.jpg",
         "xai-detect inspect 'zoo'",
         "nothing found",
         "does not mean",
@@ -120,9 +174,10 @@ def test_it_says_what_was_run_and_what_failed(page):
         assert words in page.text, words
 
 
-def test_numbers_carry_their_chance_level(page):
-    assert "Evidence in the box 74 % 6 %" in page.text
-    assert "Evidence in the ring just around the box not measured" in page.text
+def test_both_maps_have_their_shares(page):
+    assert "In the box 74 % 50 %" in page.text
+    assert "In the ring just around it not measured not measured" in page.text
+    assert "Further away 6 % 25 %" in page.text
 
 
 def test_identifiers_are_unique_and_links_lead_somewhere(page):
@@ -135,15 +190,17 @@ def test_identifiers_are_unique_and_links_lead_somewhere(page):
 
 def test_an_unfinished_run_says_so(tmp_path):
     writer = open_run(tmp_path / "run", HEADER)
-    writer.add(inspection())
+    writer.add(inspection(added=[torch.ones(40, 60)] * 2, budget="standard"))
     writer.finish("interrupted")
     assert "not complete (interrupted)" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_question_about_another_class_is_told_apart(tmp_path):
-    save([inspection(asked=NAMES[1])], tmp_path / "run")
-    words = Page((tmp_path / "run" / "report.html").read_text()).text
-    assert "zebra 0.90, asked about <b>giraffe</b>" in words
+    save([inspection(asked=NAMES[1])], tmp_path / "run", lang="de")
+    page = Page((tmp_path / "run" / "report.html").read_text())
+    assert "Asked about <b>giraffe</b>: The image shows no <b>giraffe</b> here." in page.text
+    said = [one["lang"] for one in page.of("p") + page.of("span") if "lang" in one]
+    assert said == ["de"] * 6  # sentence, numbers and answer of two detections
 
 
 def test_a_lost_view_is_linked_and_does_not_stop_the_report(tmp_path):
@@ -186,7 +243,7 @@ def test_every_view_of_170_photographs_fits_the_report(tmp_path, coco_images):
         image = load_image(path)
         size = (image.shape[1], image.shape[2])
         maps = [spot(size, 20, 20, side=60), spot(size, 90, 120, side=40)]
-        ones.append(inspection(str(path), size=size, image=image, heatmaps=maps))
+        ones.append(inspection(str(path), size=size, image=image, heatmaps=maps, contrasts=maps))
     run = save(ones, tmp_path / "run")
     views = sorted((tmp_path / "run" / "views").glob("*.[01].png"))
     album = Album(report.CARD_BYTES // 10, 17 * 6)
@@ -210,38 +267,41 @@ def test_numbers_in_words_by_hand():
 
 
 def test_known_and_unknown_evidence_is_listed_once():
-    lines = list(
-        evidence_lines(
-            Evidence(
-                {"inside": 0.5, "chance_inside": 0.1, "rival": 0.2, "rival_label": 3.0, "new": 1.0},
-                {"rival_name": "horse"},
-            )
-        )
-    )
-    assert [line.name for line in lines] == [
-        "Evidence in the box",
-        "Confidence of the runner-up in the same box (horse)",
-        "new",
+    values = {
+        "presence_hidden": 0.5, "presence_placebo": 0.9, "margin": 2.0, "class_box": 0.7, "new": 1.0
+    }  # fmt: skip
+    lines = list(evidence_lines(Evidence(values, {"rival": "horse"})))
+    assert [tuple(line) for line in lines] == [
+        ("Lead over the runner-up, in log-odds (horse)", "2.00", ""),
+        ("Score kept without the place that decides", "50 %", "90 %"),
+        ("new", "1.00", ""),
     ]
-    assert lines[0].chance == "10 %"
 
 
-def test_what_a_method_measured_is_one_phrase():
-    assert (
-        method_words({"seconds": 2.0, "forward_passes": 33.0}) == "forward passes 33, seconds 2.00"
-    )
-    assert method_words({}) == ""
+def test_a_probability_that_was_fitted_on_nothing_known_says_so():
+    known = verdict(Level.TRUSTED)
+    said = dict(judged_lines(known, Evidence({"probability": 0.5})))
+    name = "Probability that it is right"
+    assert said[name] == "0.50 (not calibrated for this detector)"
+    assert dict(judged_lines(known, Evidence({}, {"fitted": "x"})))[name] == "not measured (x)"
+
+
+def test_how_a_map_was_made_is_one_phrase():
+    made = Making("sighted", {}, {"seconds": 2.0, "forward_passes": 33.0}, None)
+    assert making_words(made) == "sighted, forward passes 33, seconds 2.00"
+    assert making_words(Making("sighted", {}, {}, None)) == "sighted"
 
 
 def test_every_kind_of_evidence_has_words():
-    """Whatever ``weigh`` measures is named for people, or deliberately left to another row."""
-    from xai_detect.output.report import wording
-    from xai_detect.trust import evidence
-
-    listed = re.findall(r"^([a-z_]+(?:, [a-z_]+)*) {2,}", evidence.__doc__, re.MULTILINE)
-    names = {name for row in listed for name in row.split(", ")}
-    assert "inside" in names
-    assert names <= wording._NAMES.keys() | wording._SILENT
+    """Whatever is measured is named for people, once: as a number, a share or a word."""
+    everything = Evidence(dict.fromkeys(NUMBERS_OF_EVIDENCE, 1.0))
+    raw = {name.replace("_", " ") for name in NUMBERS_OF_EVIDENCE}
+    names = [line.name for line in evidence_lines(everything)]
+    assert not raw & set(names)
+    shares = [line for line in share_lines(everything) if "not measured" not in line]
+    chances = [line for line in evidence_lines(everything) if line.chance]
+    counted = len(names) + 2 * len(shares) + len(chances) + len(["evidence_outside"])
+    assert counted == len(NUMBERS_OF_EVIDENCE)
 
 
 def test_settings_of_any_depth_are_listed(tmp_path):

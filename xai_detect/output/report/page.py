@@ -15,18 +15,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xai_detect.output.drawing import views as render
 from xai_detect.output.drawing.contours import SMOOTHING
-from xai_detect.output.drawing.states import STATES, map_refusal, state_of, tally
+from xai_detect.output.drawing.states import STATES, map_refusal
+from xai_detect.output.folder.judged import outside
 from xai_detect.output.folder.load import Run, inside
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.pictures import Album, Picture
 from xai_detect.output.report.wording import (
+    OUTSIDE,
     alternative_text,
     base_name,
     compared,
     evidence_lines,
-    method_words,
+    judged_lines,
+    making_words,
     outcome_words,
+    place_lines,
     run_facts,
+    share_lines,
 )
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Level
@@ -36,7 +41,7 @@ NAME = "report.html"
 CARD_BYTES, GALLERY_BYTES, MISSED_BYTES = 27_000_000, 9_000_000, 6_000_000
 """Most characters that the pictures of detections, of images and of missed objects may take."""
 
-_QUEUE = (Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED)
+_QUEUE = tuple(STATES)
 
 
 def write_report(run: Run) -> Path:
@@ -66,7 +71,7 @@ def write_report(run: Run) -> Path:
 
 
 def queue(run: Run) -> list[tuple[Record, int]]:
-    """Every detection, in reading order: what relies on surroundings first, then by confidence."""
+    """Every detection, in reading order: the most urgent level first, then by confidence."""
     rows = [(record, row) for record in run.records for row in range(len(record.detections))]
     return sorted(
         rows,
@@ -84,7 +89,6 @@ def _summary(run: Run) -> dict[str, Any]:
         "run": run,
         "model": header.provenance,
         "levels": [(level, STATES[level], _count(verdicts, level)) for level in _QUEUE],
-        "tally": tally(verdicts),
         "detections": len(verdicts),
         "outcomes": outcome_words(run.records),
         "any_missed": any(
@@ -119,10 +123,10 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
     rows = queue(run)
     album = Album(CARD_BYTES, len(rows))
     for place, (record, row) in enumerate(rows):
-        own, target, verdict = (
+        own, verdict, evidence = (
             record.detections.target(row),
-            record.targets[row],
             record.verdicts[row],
+            record.evidence[row],
         )
         view = f"views/{record.name}.{row}.png"
         yield {
@@ -130,11 +134,13 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "image_id": record.name,
             "place": place,
             "level": verdict.level.value,
-            "state": state_of(verdict),
             "name": own.name,
             "score": f"{own.score:.2f}",
-            "asked": target.name if target.label != own.label else "",
             "sentence": verdict.sentence,
+            "numbers": verdict.numbers,
+            "asked": record.asked[row],
+            "judged": list(judged_lines(verdict, evidence)),
+            "outside": OUTSIDE[outside(evidence)],
             "outcome": compared(record, row),
             "file": base_name(record),
             "source": record.source,
@@ -142,11 +148,26 @@ def _cards(run: Run) -> Iterator[dict[str, Any]]:
             "count": len(record.detections),
             "picture": _picture(album, run, view, render.CAPTION),
             "view": view,
-            "alt": alternative_text(target, record, map_refusal(verdict) is None),
-            "evidence": list(evidence_lines(record.evidence[row])),
-            "measured": method_words(record.measured[row]),
+            "alt": alternative_text(own, record, _shown(record, row)),
+            "shares": list(share_lines(evidence)),
+            "places": list(place_lines(verdict, evidence)),
+            "evidence": list(evidence_lines(evidence)),
+            "makings": [
+                (_MAPS[kind], making_words(made))
+                for kind, rows_ in record.maps.items()
+                if (made := rows_[row]) is not None
+            ],
             "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
         }
+
+
+_MAPS = {"detected": "Why detected", "class": "Why this class", "added": "Added"}
+
+
+def _shown(record: Record, row: int) -> bool:
+    """Whether the picture of a detection shows a map."""
+    kinds = ["added"] if map_refusal(record.evidence[row]) else list(record.maps)
+    return any(record.maps[kind][row] is not None for kind in kinds)
 
 
 def _missed(run: Run) -> Iterator[dict[str, Any]]:
@@ -181,7 +202,6 @@ def _images(run: Run) -> Iterator[dict[str, Any]]:
             "rows": [
                 {
                     "id": f"{record.name}-{row}",
-                    "state": state_of(verdict),
                     "level": verdict.level.value,
                     "name": own.name,
                     "score": f"{own.score:.2f}",

@@ -12,7 +12,7 @@ from PIL import Image
 from xai_detect.errors import InputError
 from xai_detect.output.folder.pixels import read_png
 
-_GRADES = ((1500, 82), (1200, 76), (960, 70), (760, 62), (640, 52), (520, 42))
+_GRADES = ((1500, 82), (1200, 76), (960, 70), (760, 62), (640, 52), (520, 42), (440, 38))
 """Longer side in pixels and WebP quality, from the best to the smallest."""
 
 
