@@ -9,6 +9,7 @@ from typing import Any
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES
+from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.wording import outcome_words
@@ -28,13 +29,15 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
     for record in shown:
         count = len(record.detections)
         lines.append(f"{name(record.source)}: {_counted(count, 'detection')}")
-        for row, (target, verdict) in enumerate(zip(record.targets, record.verdicts, strict=True)):
-            found = record.detections.target(row)
-            asked = "" if found.label == target.label else f" (reported as {found.name})"
+        for row, (found, verdict, asked) in enumerate(
+            zip(record.detections, record.verdicts, record.asked, strict=True)
+        ):
             lines.append(
-                f"  {STATES[verdict.level].mark} {verdict.level} {target.name}{asked} "
+                f"  {STATES[verdict.level].mark} {verdict.level} {found.name} "
                 f"{found.score:.2f}: {verdict.sentence}{_outcome(record, row)}"
             )
+            if asked is not None:
+                lines.append(f"    asked about {asked.name}: {asked.sentence}")
         if record.outcome is not None:
             lines += [f"  - missed: {missed}" for missed, _ in record.outcome.missed]
     levels = [verdict.level for record in shown for verdict in record.verdicts]
@@ -61,18 +64,16 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
     rows = [
         {
             "source": record.source,
-            "class": target.name,
-            "box": list(target.box),
-            "score": float(record.detections.scores[row]),
-            "verdict": str(verdict.level),
-            "reasons": [reason.sentence for reason in verdict.reasons],
-            "evidence": dict(evidence),
+            "class": found.name,
+            "box": list(found.box),
+            "score": found.score,
+            **judged_to_json(record.verdicts[row], record.evidence[row]),
+            **evidence_to_json(record.evidence[row]),
+            "asked": asked_to_json(record.asked[row]),
             "right": None if record.outcome is None else record.outcome.right[row],
         }
         for record in shown
-        for row, (target, verdict, evidence) in enumerate(
-            zip(record.targets, record.verdicts, record.evidence, strict=True)
-        )
+        for row, found in enumerate(record.detections)
     ]
     content = {
         "run": str(run.folder),
