@@ -41,6 +41,7 @@ TESTS = {
     "evaluation/outcomes": ("test_outcomes.py", "test_evaluation.py"),
     "measures/detection": ("test_detection_measures.py",),
     "measures/matching": ("test_matching.py", "test_detection_measures.py"),
+    "measures/mistakes": ("test_mistakes.py",),
     "measures/statistics": ("test_statistics.py",),
     "measures/verdicts": ("test_verdict_figures.py",),
     "scores/scalars": ("test_scalars.py", "test_evidence.py"),

@@ -25,12 +25,17 @@ class Matches:
     Attributes:
         truth: Row of the counted object it found, or -1.
         iou: Overlap with that object in [0, 1]; NaN where none was found.
-        ignored: Whether it fell on a difficult object or a crowd: neither right nor wrong.
+        excused: Row of the difficult object or crowd it fell on instead, or -1.
     """
 
     truth: Int[Tensor, "n"]
     iou: Float[Tensor, "n"]
-    ignored: Bool[Tensor, "n"]
+    excused: Int[Tensor, "n"]
+
+    @property
+    def ignored(self) -> Bool[Tensor, "n"]:
+        """Detections that fell on a difficult object or a crowd: neither right nor wrong."""
+        return self.excused >= 0
 
     @property
     def right(self) -> Bool[Tensor, "n"]:
@@ -44,7 +49,7 @@ class Matches:
 
     def of(self, kept: Bool[Tensor, "n"]) -> "Matches":
         """What became of some of the detections."""
-        return Matches(self.truth[kept], self.iou[kept], self.ignored[kept])
+        return Matches(self.truth[kept], self.iou[kept], self.excused[kept])
 
 
 def match(detections: Detections, truth: Truth, least_iou: float = 0.5) -> Matches:
@@ -59,30 +64,29 @@ def match(detections: Detections, truth: Truth, least_iou: float = 0.5) -> Match
         truth: Labels in the same numbering as the detections'.
         least_iou: Least overlap of a pair, in (0, 1].
     """
-    overlaps = _overlaps(detections, truth)
+    same = (detections.labels[:, None] == truth.labels) | (truth.labels == ANY_CLASS)
+    pairs = torch.where(same, overlaps(detections, truth), 0.0).numpy()
     counted, crowd = truth.counted.numpy(), truth.crowd.numpy()
     free = np.ones(len(truth), dtype=bool)
     found = np.full(len(detections), -1, dtype=np.int64)
     ious = np.full(len(detections), np.nan, dtype=np.float32)
-    ignored = np.zeros(len(detections), dtype=bool)
-    for row in np.flatnonzero((overlaps >= least_iou).any(axis=1)):
-        overlap = overlaps[row]
+    excused = np.full(len(detections), -1, dtype=np.int64)
+    for row in np.flatnonzero((pairs >= least_iou).any(axis=1)):
+        overlap = pairs[row]
         open_to = free & (overlap >= least_iou)
         if (open_to & counted).any():
             best = int(np.where(open_to & counted, overlap, -1).argmax())
             found[row], ious[row], free[best] = best, overlap[best], False
         elif open_to.any():
             best = int(np.where(open_to, overlap, -1).argmax())
-            ignored[row], free[best] = True, crowd[best]
-    return Matches(torch.from_numpy(found), torch.from_numpy(ious), torch.from_numpy(ignored))
+            excused[row], free[best] = best, crowd[best]
+    return Matches(torch.from_numpy(found), torch.from_numpy(ious), torch.from_numpy(excused))
 
 
-def _overlaps(detections: Detections, truth: Truth) -> np.ndarray:
-    """Overlap of every pair that shares a class, else 0; ``(detections, objects)``."""
+def overlaps(detections: Detections, truth: Truth) -> Float[Tensor, "n m"]:
+    """Overlap of every pair in [0, 1], whatever the classes; with a crowd the share inside it."""
     found, real = detections.boxes.double(), truth.boxes.double()
-    overlap = torch.where(truth.crowd, _share_inside(found, real), boxes.iou(found, real))
-    same = (detections.labels[:, None] == truth.labels) | (truth.labels == ANY_CLASS)
-    return torch.where(same, overlap, 0.0).numpy()
+    return torch.where(truth.crowd, _share_inside(found, real), boxes.iou(found, real))
 
 
 def _share_inside(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:

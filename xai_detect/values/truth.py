@@ -5,6 +5,7 @@ Sizes come from the image file, never from the annotation.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import torch
@@ -113,6 +114,18 @@ class Scan:
             crowd=torch.tensor([item.crowd for item in self.items], dtype=torch.bool),
             difficult=torch.tensor([item.difficult for item in self.items], dtype=torch.bool),
         )
+
+
+class Kind(StrEnum):
+    """What became of a detection; how they are told apart says ``measures.mistakes``."""
+
+    RIGHT = "right"
+    DUPLICATE = "duplicate"
+    WRONG_NAME = "wrong_name"
+    BADLY_PLACED = "badly_placed"
+    BOTH = "both"
+    BACKGROUND = "background"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)
