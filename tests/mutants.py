@@ -40,6 +40,7 @@ TESTS = {
     "evaluation/labelled": ("test_labelled.py",),
     "evaluation/outcomes": ("test_outcomes.py", "test_evaluation.py"),
     "measures/detection": ("test_detection_measures.py",),
+    "measures/grouping": ("test_grouping.py",),
     "measures/matching": ("test_matching.py", "test_detection_measures.py"),
     "measures/mistakes": ("test_mistakes.py",),
     "measures/statistics": ("test_statistics.py",),
