@@ -52,6 +52,7 @@ def test_every_kind_by_hand():
     expected = torch.tensor([1, 0.8, 1, 0.3, 0.2, math.nan, math.nan], dtype=torch.float64)
     torch.testing.assert_close(result.iou, expected, equal_nan=True)
     assert result.taker.tolist() == [-1, 0, -1, -1, -1, -1, -1]
+    assert result.missed.tolist() == [False, True, False]
     assert result.beside.tolist() == [-1, 2, -1]  # the wrong name is the more confident one
 
 
@@ -228,6 +229,9 @@ def test_the_kinds_share_out_the_detections(rows, truth_rows):
     matches, result = match(detections, truth), told(detections, truth)
     assert [kind is Kind.RIGHT for kind in result.kinds] == matches.right.tolist()
     assert [kind is Kind.IGNORED for kind in result.kinds] == matches.ignored.tolist()
+    assert result.missed.sum() + matches.right.sum() == truth.counted.sum()
+    assert not result.missed[matches.truth[matches.right]].any()
+    assert (result.missed & ~truth.counted).sum() == 0
     for row, kind in enumerate(result.kinds):
         held = int(result.truth[row])
         assert (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from xai_detect.measures.matching import Matches, overlaps
@@ -28,15 +28,16 @@ class Mistakes:
         truth: Row of the object it was held against, or -1.
         iou: Overlap with that object in [0, 1], with a crowd the share inside; NaN without one.
         taker: Row of another detection that took that object, or -1.
-        beside: Per object that must be found and was not, row of the most confident detection that
-            is badly placed on it or gives it the wrong name; -1 if there is none, and for all
-            other objects.
+        missed: Objects that must be found and were not.
+        beside: Per missed object, row of the most confident detection that is badly placed on it
+            or gives it the wrong name; -1 if there is none, and for all other objects.
     """
 
     kinds: tuple[Kind, ...]
     truth: Int[Tensor, "n"]
     iou: Float[Tensor, "n"]
     taker: Int[Tensor, "n"]
+    missed: Bool[Tensor, "m"]
     beside: Int[Tensor, "m"]
 
 
@@ -83,18 +84,19 @@ def mistakes(
     ious[held >= 0] = every.numpy()[held >= 0, held[held >= 0]]
     takers = np.full(len(kinds), -1)
     beside = np.full(len(truth), -1)
-    free = truth.counted.numpy() & (taker_of < 0)
+    missed = truth.counted.numpy() & (taker_of < 0)
     for row, (kind, item) in enumerate(zip(kinds, held.tolist(), strict=True)):
         if item >= 0 and kind is not Kind.RIGHT:
             takers[row] = taker_of[item]
             near = kind in (Kind.BADLY_PLACED, Kind.WRONG_NAME)
-            if near and free[item] and beside[item] < 0:
+            if near and missed[item] and beside[item] < 0:
                 beside[item] = row
     return Mistakes(
         tuple(kinds),
         torch.from_numpy(held),
         torch.from_numpy(ious),
         torch.from_numpy(takers),
+        torch.from_numpy(missed),
         torch.from_numpy(beside),
     )
 
