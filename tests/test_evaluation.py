@@ -103,6 +103,16 @@ def test_figures_by_hand(toys):
     assert result["per_class"]["GREEN"]["AP"] == pytest.approx(1)
     assert result["per_class"]["stop sign"]["AP"] == 0
     assert result["per_class"]["stop sign"]["precision"] is None
+    assert result["kinds"] == {
+        "right": 3,
+        "duplicate": 0,
+        "wrong_name": 0,
+        "badly_placed": 0,
+        "both": 0,
+        "background": 1,
+        "ignored": 1,
+    }
+    assert result["missed"] == {"all": 1, "nearly_found": 0}
     assert result["AP_small"] == result["AP"]
     assert result["AP_large"] is None
     assert result["trust"] is None
@@ -128,6 +138,24 @@ def test_objects_and_detections_are_counted_apart(tmp_path):
     assert values["best_f1"] == best
     assert values["best_f1_confidence"] == result.curve.best[1]
     assert rows["Red"]["AP50"] == values["per_class"]["Red"]["AP50"]
+
+
+def test_kinds_of_wrong_are_counted_above_the_operating_threshold(tmp_path):
+    half = Item((32.0, 0.0, 40.0, 3.0), 0, 24.0)  # the detection on it is badly placed
+    image = scene(("red", 1, 1), ("green", 2, 2), ("red", 0, 4), ("green", 6, 6))
+    toys = dataset(scan(tmp_path, "a", image, item(1, 1, 1), item(1, 2, 2), half, item(0, 7, 7)))
+    result = evaluate(ToyDetector(), toys, explain=False)
+    values = result.as_dict()
+    assert {kind: count for kind, count in values["kinds"].items() if count} == {
+        "right": 1,
+        "wrong_name": 1,
+        "badly_placed": 1,
+        "background": 1,
+    }
+    assert values["missed"] == {"all": 3, "nearly_found": 2}
+    none = evaluate(ToyDetector(), toys, confidence=1.0, explain=False).as_dict()
+    assert sum(none["kinds"].values()) == 0
+    assert none["missed"] == {"all": 4, "nearly_found": 0}
 
 
 def test_verdicts_as_plain_values_have_every_share_and_interval(toys):

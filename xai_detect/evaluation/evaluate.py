@@ -6,6 +6,7 @@ once and its detections are matched once: weak detections never change what beco
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
+from xai_detect.measures.mistakes import mistakes
 from xai_detect.measures.verdicts import Judged, verdict_figures
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Inspection
@@ -206,6 +208,7 @@ def _summary(
         torch.cat([matches.right[rows].float() for _, matches, rows in judged]),
         sum(int(image.truth.counted.sum()) for image in seen),
     )
+    became = [mistakes(*image) for image in images]
     return Evaluation(
         dataset=dataset.name,
         detector=detector,
@@ -220,6 +223,8 @@ def _summary(
             (confusion(*image, class_count) for image in images),
             torch.zeros(class_count + 1, class_count + 1, dtype=torch.int64),
         ),
+        kinds=Counter(kind for image in became for kind in image.kinds),
+        nearly_found=sum(int((image.beside >= 0).sum()) for image in became),
         ious=torch.cat([matches.iou[matches.right] for _, _, matches in images]),
         n_images=len(seen),
         verdicts=verdict_figures([image.judged for image in seen], seed=seed)

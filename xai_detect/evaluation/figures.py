@@ -15,6 +15,7 @@ from xai_detect.measures.verdicts import Ranking, VerdictFigures
 from xai_detect.values.detections import Detections
 from xai_detect.values.json import plain
 from xai_detect.values.thresholds import Thresholds
+from xai_detect.values.truth import Kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +31,9 @@ class Evaluation:
         counts: Right, wrong and missed per class at the operating threshold and IoU 0.5.
         curve: Precision, recall and F1 of all classes over every threshold, at IoU 0.5.
         confusion: Rows are the truth, columns the prediction, the last of each is background.
+        kinds: How many detections are of each kind at the operating threshold.
+        nearly_found: Missed objects with a detection beside them that is badly placed or gives them
+            the wrong name.
         ious: Overlap of each right detection at the operating threshold with its object.
         n_images: Images that were evaluated.
         verdicts: The verdicts' figures; None if detections were not explained.
@@ -45,6 +49,8 @@ class Evaluation:
     counts: tuple[Counts, ...]
     curve: ThresholdCurve
     confusion: Int[Tensor, "k k"]
+    kinds: Mapping[Kind, int]
+    nearly_found: int
     ious: Float[Tensor, "p"]
     n_images: int
     verdicts: VerdictFigures | None
@@ -79,6 +85,8 @@ class Evaluation:
             "n_detections": total.right + total.wrong,
             "class_names": list(self.class_names),
             "per_class": self._per_class(),
+            "kinds": {kind.value: self.kinds.get(kind, 0) for kind in Kind},
+            "missed": {"all": total.missed, "nearly_found": self.nearly_found},
             "confusion": self.confusion.tolist(),
             "trust": None if self.verdicts is None else _trust_values(self.verdicts),
             "problems": list(self.problems),
