@@ -4,7 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import torch
 from samples import inspection
 from test_cli import call, real_call, scans, toy, write  # noqa: F401 - fixtures
 
@@ -14,8 +16,10 @@ from xai_detect.evaluation.outcomes import category_ids, ground_truth, outcome
 from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import record_from_json, record_to_json
+from xai_detect.output.report.outcomes import fate_sentence, missed_words
 from xai_detect.output.run import save
-from xai_detect.values.truth import Outcome
+from xai_detect.values.detections import Detections
+from xai_detect.values.truth import Fate, Item, Kind, Missed, Outcome, Scan
 
 CELLS = {"a.png": [("red", 1, 1), ("green", 7, 7)], "b.png": [("blue", 3, 3)], "c.png": []}
 """What the annotations say. The toy finds in a: red (1, 1), blue (5, 2); in b: green (3, 3)."""
@@ -43,6 +47,15 @@ def annotations(scans):  # noqa: F811
     return path
 
 
+COUNTED = "1 right, 2 wrong (1 wrong name, 1 nothing there), 2 missed"
+
+
+def outcome_of(kind, missed=()):
+    """An outcome of two detections, the second of which is not judged."""
+    fate = Fate(kind, "zebra", 0.8) if kind is Kind.RIGHT else Fate(kind)
+    return Outcome((fate, Fate(Kind.IGNORED)), missed)
+
+
 def compared(known, detector, path):
     return outcome(known, known.scan(path), inspect(detector, path).detections)
 
@@ -51,10 +64,14 @@ def test_right_wrong_and_missed_by_hand(toy, annotations, scans):  # noqa: F811
     known = ground_truth(read_dataset(annotations, images=scans), toy.class_names)
     first = compared(known, toy, scans / "a.png")
     names = [inspect(toy, scans / "a.png").detections.target(row).name for row in range(2)]
-    assert dict(zip(names, first.right, strict=True)) == {"red": True, "blue": False}
-    assert first.missed == (("green", (56.0, 56.0, 64.0, 64.0)),)
+    assert dict(zip(names, first.fates, strict=True)) == {
+        "red": Fate(Kind.RIGHT, "red", 1.0),
+        "blue": Fate(Kind.BACKGROUND),
+    }
+    assert first.missed == (Missed("green", (56.0, 56.0, 64.0, 64.0)),)
     second = compared(known, toy, scans / "b.png")
-    assert (second.right, second.missed) == ((False,), (("blue", (24.0, 24.0, 32.0, 32.0)),))
+    assert second.fates == (Fate(Kind.WRONG_NAME, "blue", 1.0),)
+    assert second.missed == (Missed("blue", (24.0, 24.0, 32.0, 32.0), 0),)
     assert compared(known, toy, scans / "c.png") == Outcome((), ())
 
 
@@ -77,13 +94,25 @@ def test_classes_the_data_set_does_not_have_are_not_judged(toy, annotations, sca
 
 
 def test_an_outcome_survives_the_run_folder(tmp_path):
-    known = Outcome((True, False), (("zebra", (1.0, 2.0, 3.5, 4.0)),))
+    known = Outcome(
+        (Fate(Kind.RIGHT, "zebra", 0.8), Fate(Kind.WRONG_NAME, "cow", 0.7)),
+        (Missed("cow", (1.0, 2.0, 3.5, 4.0), 1),),
+    )
     save([replace(inspection(), outcome=known), inspection("other.png")], tmp_path / "run")
     run = load_run(tmp_path / "run")
     assert [one.outcome for one in run.inspections] == [None, known]
     html = (tmp_path / "run" / "report.html").read_text()
-    assert "1 right, 1 wrong, 1 missed" in html
-    assert "The annotations have no &lt;b&gt;giraffe&lt;/b&gt; here." in html
+    assert "1 right, 1 wrong (1 wrong name), 1 missed" in html
+    assert "Wrong name: annotated as cow." in html
+    assert "missed cow (detection 2 calls it &lt;b&gt;giraffe&lt;/b&gt;)" in html
+    table = pq.read_table(tmp_path / "run" / "evidence.parquet").to_pydict()
+    told = {name: table[name] for name in ("source", "detection", "right", "outcome")}
+    assert sorted(zip(*told.values(), strict=True)) == [
+        ("other.png", 0, None, None),
+        ("other.png", 1, None, None),
+        ("zoo/zebra.jpg", 0, True, "right"),
+        ("zoo/zebra.jpg", 1, False, "wrong_name"),
+    ]
     assert 'id="missed"' in html
 
 
@@ -93,11 +122,27 @@ def test_without_annotations_the_report_says_nothing_of_them(tmp_path):
     assert "nnotations" not in html
 
 
+FINE = {"kind": "background", "annotated": None, "iou": None, "of": None}
+AGAIN = {"kind": "duplicate", "annotated": "zebra", "iou": 0.6, "of": 0}
+
+
 @pytest.mark.parametrize(
-    "damage", [{"right": [True]}, {"right": [True, "yes"]}, {"missed": [{"class": "zebra"}]}]
+    "damage",
+    [
+        {"detections": [FINE]},
+        {"detections": [FINE, True]},
+        {"detections": [FINE, FINE | {"kind": "good"}]},
+        {"detections": [FINE, FINE | {"annotated": 3}]},
+        {"detections": [FINE, FINE | {"iou": 0.5}]},
+        {"detections": [FINE, AGAIN]},
+        {"detections": [FINE, AGAIN | {"iou": "Infinity"}]},
+        {"detections": [FINE, AGAIN | {"of": True}]},
+        {"missed": [{"class": "zebra"}]},
+        {"missed": [{"class": "zebra", "box": [0, 0, 1, 1], "beside": 0}]},
+    ],
 )
 def test_a_damaged_outcome_is_refused(tmp_path, damage):
-    seen = replace(inspection(), outcome=Outcome((True, None), ()))
+    seen = replace(inspection(), outcome=outcome_of(Kind.RIGHT))
     content = record_to_json(seen, "ab")
     record_from_json(content, seen.detections.class_names, tmp_path / "x.json")
     content["outcome"] |= damage
@@ -108,18 +153,32 @@ def test_a_damaged_outcome_is_refused(tmp_path, damage):
 def test_the_command_says_what_is_right_wrong_and_missed(call, annotations):  # noqa: F811
     code, out, _ = call("inspect", "scans", "--truth", annotations)
     assert code == 0
-    assert "against the annotations: 1 right, 2 wrong, 2 missed" in out
-    assert "  - missed: green" in out
-    assert "The annotations have no blue here." in out
+    assert f"against the annotations: {COUNTED}" in out
+    assert "  - missed: green\n" in out
+    assert "  - missed: blue (detection 1 calls it green)\n" in out
+    assert "Nothing is annotated here." in out
+    assert "Wrong name: annotated as blue." in out
+    assert "Right:" not in out
     code, out, _ = call("inspect", "scans", "--truth", annotations, "--json")
     content = json.loads(out)
     assert sorted(str(one["right"]) for one in content["detections"]) == ["False", "False", "True"]
-    assert [one["class"] for one in content["missed"]] == ["green", "blue"]
+    assert [(one["class"], one["beside"]) for one in content["missed"]] == [
+        ("green", None),
+        ("blue", 0),
+    ]
+    wrong = next(one["outcome"] for one in content["detections"] if one["class"] == "green")
+    assert wrong == {
+        "kind": "wrong_name",
+        "annotated": "blue",
+        "iou": 1.0,
+        "of": None,
+        "sentence": "Wrong name: annotated as blue.",
+    }
 
 
 def test_corrected_annotations_are_compared_again(toy, call, annotations):  # noqa: F811
     words = ("inspect", "scans", "--truth", annotations)
-    assert "1 right, 2 wrong, 2 missed" in call(*words)[1]
+    assert COUNTED in call(*words)[1]
     content = json.loads(annotations.read_text())
     content["annotations"][0]["category_id"] = 2  # the first square is said to be blue
     content["images"][0]["id"] = content["annotations"][0]["image_id"] = 77
@@ -131,7 +190,7 @@ def test_corrected_annotations_are_compared_again(toy, call, annotations):  # no
     toy.module.seen.clear()
     code, out, err = call(*words)
     assert code == 0
-    assert "0 right, 3 wrong, 3 missed" in out
+    assert "0 right, 3 wrong (2 wrong name, 1 nothing there), 3 missed" in out
     assert toy.module.seen == []  # no image was inspected again
     assert "3 of 3 images are done already" in err
     rows = json.loads(Path("run/detections.json").read_text())
@@ -140,7 +199,7 @@ def test_corrected_annotations_are_compared_again(toy, call, annotations):  # no
 
 @pytest.mark.parametrize("missed", [0, 1, 10, 20])
 def test_the_report_leads_to_what_was_missed(tmp_path, missed):
-    known = Outcome((True, None), (("zebra", (1.0, 2.0, 3.5, 4.0)),) * missed)
+    known = outcome_of(Kind.RIGHT, missed=(Missed("zebra", (1.0, 2.0, 3.5, 4.0)),) * missed)
     save([replace(inspection(), outcome=known)], tmp_path / "run")
     html = (tmp_path / "run" / "report.html").read_text()
     assert f"{missed} missed" in html
@@ -171,7 +230,7 @@ def test_a_data_set_that_was_moved_goes_on(toy, call, annotations, scans):  # no
     code, out, err = call("inspect", "moved", "--truth", moved)
     assert code == 0
     assert "3 of 3 images are done already" in err
-    assert "1 right, 2 wrong, 2 missed" in out
+    assert COUNTED in out
     assert toy.module.seen == []
     assert load_run("run").header.options["truth"] == str(moved)
     assert call("evaluate", moved, "--images", "moved", "--out", "kept")[0] == 0
@@ -208,7 +267,7 @@ def test_classes_are_paired_by_name_whatever_their_order(toy, annotations, scans
     assert known.labels == {0: 3, 1: 2, 2: 1}
     first = compared(known, toy, scans / "a.png")
     assert sorted(first.right) == [False, True]
-    assert [name for name, _ in first.missed] == ["green"]
+    assert [item.name for item in first.missed] == ["green"]
 
 
 def test_every_class_that_the_data_set_lacks_gets_an_id_of_its_own(annotations, scans):  # noqa: F811
@@ -216,3 +275,66 @@ def test_every_class_that_the_data_set_lacks_gets_an_id_of_its_own(annotations, 
     assert max(dataset.class_ids) == 2
     ids = category_ids(dataset, ("hat", "blue", "coat", "red", "shoe"))
     assert ids == (3, 2, 5, 0, 7)
+
+
+@pytest.mark.parametrize(
+    ("fate", "sentence"),
+    [
+        (Fate(Kind.RIGHT, "knife", 0.9), "Right: annotated as knife."),
+        (Fate(Kind.DUPLICATE, "knife", 0.9, 1), "A second box for the item of detection 2."),
+        (Fate(Kind.WRONG_NAME, "scissors", 0.9), "Wrong name: annotated as scissors."),
+        (
+            Fate(Kind.WRONG_NAME, "scissors", 0.9, 0),
+            "Wrong name: annotated as scissors; detection 1 found it.",
+        ),
+        (
+            Fate(Kind.BADLY_PLACED, "knife", 0.377),
+            "Badly placed: it overlaps the annotated knife by 38 %.",
+        ),
+        (
+            Fate(Kind.BADLY_PLACED, "knife", 0.377, 2),
+            "Badly placed: it overlaps the annotated knife by 38 %; detection 3 found it.",
+        ),
+        (
+            Fate(Kind.BOTH, "scissors", 0.2),
+            "Badly placed and of another name: it overlaps the annotated scissors by 20 %.",
+        ),
+        (Fate(Kind.BACKGROUND), "Nothing is annotated here."),
+        (Fate(Kind.IGNORED), "The annotations do not say what is here."),
+    ],
+)
+def test_every_kind_has_a_sentence(fate, sentence):
+    assert fate_sentence(fate) == sentence
+
+
+def seen_at(*rows, names):
+    """Detections from ``(box, label)``, best first."""
+    boxes = torch.tensor([row[0] for row in rows], dtype=torch.float32)
+    scores = torch.linspace(0.9, 0.5, len(rows))
+    labels = torch.tensor([row[1] for row in rows])
+    return Detections(boxes, scores, labels, torch.arange(len(rows)), boxes, (64, 64), names)
+
+
+def test_rows_and_names_are_those_of_the_detector_and_of_the_data_set(annotations, scans):  # noqa: F811
+    """The first detection is of a class that the data set does not have."""
+    names = ("hat", "BLUE", "red")
+    known = ground_truth(read_dataset(annotations, images=scans), names)
+    box, low = (0.0, 0.0, 10.0, 10.0), (0.0, 40.0, 10.0, 50.0)
+    items = (Item(box, 0, 100.0), Item(low, 2, 100.0), Item((30.0, 0.0, 40.0, 10.0), 1, 100.0))
+    found = seen_at(
+        (box, 0), (box, 2), (box, 2), (box, 1), ((0.0, 40.0, 10.0, 44.0), 1), names=names
+    )
+    result = outcome(known, Scan("x.png", Path("x.png"), 0, (64, 64), items), found)
+    assert [fate.kind for fate in result.fates] == [
+        Kind.IGNORED,
+        Kind.RIGHT,
+        Kind.DUPLICATE,
+        Kind.WRONG_NAME,
+        Kind.BADLY_PLACED,
+    ]
+    assert [fate.name for fate in result.fates] == ["", "red", "red", "red", "blue"]
+    assert [fate.of for fate in result.fates] == [None, None, 1, 1, None]
+    assert [fate.iou for fate in result.fates] == [None, 1.0, 1.0, 1.0, pytest.approx(0.4)]
+    # the detector cannot find green, so that is not missed
+    assert result.missed == (Missed("blue", low, 4),)
+    assert missed_words(result.missed[0], result, found) == "blue (detection 5 is badly placed)"

@@ -35,7 +35,7 @@ from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.values import files
 from xai_detect.values.findings import Evidence, Level
 from xai_detect.values.json import plain
-from xai_detect.values.truth import Outcome
+from xai_detect.values.truth import Fate, Kind, Missed, Outcome
 
 HEADER = Header(DETECTOR, NAMES, "", {}, confidence=0.25)
 
@@ -589,7 +589,8 @@ def test_what_changes_about_a_held_image_is_written_and_drawn(tmp_path):
     write_run(tmp_path / "run", [path])
     picture = next((tmp_path / "run" / "views").glob("*[0-9a-f].png"))
     before = picture.read_bytes()
-    missed = Outcome((True, False), (("zebra", (1.0, 2.0, 3.5, 4.0)),))
+    fates = (Fate(Kind.RIGHT, "zebra", 0.8), Fate(Kind.BACKGROUND))
+    missed = Outcome(fates, (Missed("zebra", (1.0, 2.0, 3.5, 4.0)),))
     writer = open_run(tmp_path / "run", HEADER)
     writer.revise(writer.record(str(path)), str(path), 7, missed)
     (record,) = writer.finish().records

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xai_detect.errors import InputError
-from xai_detect.values.truth import ANY_CLASS, Item, Scan, Truth
+from xai_detect.values.truth import (
+    ANY_CLASS,
+    Fate,
+    Item,
+    Kind,
+    Missed,
+    Outcome,
+    Scan,
+    Truth,
+)
 
 
 def scan(*items):
@@ -69,3 +78,63 @@ def test_what_must_be_found_is_neither_a_region_nor_difficult(kinds):
     assert scan(*items).truth().counted.tolist() == [
         not crowd and not difficult for crowd, difficult in kinds
     ]
+
+
+RIGHT, NOTHING = Fate(Kind.RIGHT, "zebra", 0.8), Fate(Kind.BACKGROUND)
+PLACED = Fate(Kind.BADLY_PLACED, "zebra", 0.3)
+AGAIN = Fate(Kind.DUPLICATE, "zebra", 0.6, 0)
+
+
+def test_right_is_yes_no_or_not_said():
+    fates = (
+        RIGHT,
+        AGAIN,
+        PLACED,
+        Fate(Kind.WRONG_NAME, "cow", 0.9),
+        Fate(Kind.BOTH, "cow", 0.2),
+        NOTHING,
+        Fate(Kind.IGNORED),
+    )
+    assert Outcome(fates, ()).right == (True, False, False, False, False, False, None)
+    assert {fate.kind for fate in fates} == set(Kind)
+    assert Outcome((), ()).right == ()
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: Fate(Kind.RIGHT, "zebra"), "give both"),
+        (lambda: Fate(Kind.BACKGROUND, "zebra"), "give neither"),
+        (lambda: Fate(Kind.IGNORED, iou=0.5), "give neither"),
+        (lambda: Fate(Kind.RIGHT, "zebra", 1.1), "expected 0 to 1"),
+        (lambda: Fate(Kind.BOTH, "zebra", -0.1), "expected 0 to 1"),
+        (lambda: Fate(Kind.BOTH, "zebra", float("nan")), "expected 0 to 1"),
+        (lambda: Fate(Kind.DUPLICATE, "zebra", 0.5), "without the detection"),
+        (lambda: Fate(Kind.RIGHT, "zebra", 0.5, 1), "give none"),
+        (lambda: Fate(Kind.BACKGROUND, of=1), "give none"),
+        (lambda: Outcome((NOTHING, AGAIN), ()), "right or ignored"),
+        (lambda: Outcome((AGAIN,), ()), "row of another"),
+        (lambda: Outcome((RIGHT, Fate(Kind.DUPLICATE, "zebra", 0.5, 2)), ()), "row of another"),
+        (lambda: Outcome((RIGHT, Fate(Kind.DUPLICATE, "zebra", 0.5, -2)), ()), "row of another"),
+        (lambda: Outcome((RIGHT,), (missed(0),)), "badly placed or has the wrong name"),
+        (lambda: Outcome((PLACED,), (missed(1),)), "badly placed or has the wrong name"),
+        (lambda: Outcome((PLACED,), (missed(-1),)), "badly placed or has the wrong name"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_refused(made, message):
+    with pytest.raises(InputError, match=message):
+        made()
+
+
+def missed(beside):
+    return Missed("zebra", (0.0, 0.0, 1.0, 1.0), beside)
+
+
+def test_what_may_stand_beside_each_other():
+    name = Fate(Kind.WRONG_NAME, "cow", 0.9)
+    known = Outcome((PLACED, name, RIGHT), (missed(0), missed(1), missed(None)))
+    assert [item.beside for item in known.missed] == [0, 1, None]
+    Outcome((Fate(Kind.IGNORED), AGAIN), ())  # two boxes on an object that need not be found
+    Outcome((Fate(Kind.WRONG_NAME, "cow", 0.9, 1), RIGHT), ())
+    assert Fate(Kind.BOTH, "cow", 0.0).iou == 0
+    assert Fate(Kind.RIGHT, "", 1.0).name == ""  # a data set may have a class without a name

@@ -11,10 +11,11 @@ from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES
 from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
+from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json
 from xai_detect.output.folder.records import Record
-from xai_detect.output.report.wording import outcome_words
+from xai_detect.output.report.outcomes import fate_sentence, missed_words, outcome_words
 from xai_detect.values.findings import Level
-from xai_detect.values.json import plain
+from xai_detect.values.json import Json, plain
 
 
 def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = str) -> str:
@@ -39,7 +40,10 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
             if asked is not None:
                 lines.append(f"    asked about {asked.name}: {asked.sentence}")
         if record.outcome is not None:
-            lines += [f"  - missed: {missed}" for missed, _ in record.outcome.missed]
+            lines += [
+                f"  - missed: {missed_words(item, record.outcome, record.detections)}"
+                for item in record.outcome.missed
+            ]
     levels = [verdict.level for record in shown for verdict in record.verdicts]
     counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
     total = f"{_counted(len(levels), 'detection')} in {_counted(len(shown), 'image')}"
@@ -51,8 +55,9 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
 
 
 def _outcome(record: Record, row: int) -> str:
-    known = record.outcome is not None and record.outcome.right[row] is False
-    return f" The annotations have no {record.detections.target(row).name} here." if known else ""
+    if record.outcome is None or record.outcome.right[row] is not False:
+        return ""
+    return f" {fate_sentence(record.outcome.fates[row])}"
 
 
 def _counted(count: int, what: str) -> str:
@@ -71,6 +76,7 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             **evidence_to_json(record.evidence[row]),
             "asked": asked_to_json(record.asked[row]),
             "right": None if record.outcome is None else record.outcome.right[row],
+            "outcome": _outcome_json(record, row),
         }
         for record in shown
         for row, found in enumerate(record.detections)
@@ -81,14 +87,21 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
         "images": len(shown),
         "detections": rows,
         "missed": [
-            {"source": record.source, "class": name, "box": list(box)}
+            {"source": record.source, **missed_to_json(item)}
             for record in shown
             if record.outcome is not None
-            for name, box in record.outcome.missed
+            for item in record.outcome.missed
         ],
         "failed": dict(failed),
     }
     return as_json(content)
+
+
+def _outcome_json(record: Record, row: int) -> dict[str, Json] | None:
+    if record.outcome is None:
+        return None
+    fate = record.outcome.fates[row]
+    return {**fate_to_json(fate), "sentence": fate_sentence(fate)}
 
 
 def evaluation_lines(result: Evaluation) -> str:

@@ -1,4 +1,4 @@
-"""Which detections are right and which objects were missed, where an image is annotated."""
+"""What became of detections and which objects were missed, where an image is annotated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from pathlib import Path
 from xai_detect.data.classes import pair_classes, relabel
 from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
+from xai_detect.measures.mistakes import mistakes
 from xai_detect.values.detections import Detections
-from xai_detect.values.truth import Outcome, Scan
+from xai_detect.values.truth import Fate, Kind, Missed, Outcome, Scan
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,9 +71,9 @@ def category_ids(dataset: Dataset, class_names: Sequence[str]) -> tuple[int | st
 def outcome(known: GroundTruth, scan: Scan, found: Detections) -> Outcome:
     """What became of each detection and each object of an annotated image.
 
-    Pairs are formed as in ``measures.matching.match``. Detections of classes that the data set
-    does not have are neither right nor wrong; objects of classes that the detector does not have
-    are not counted as missed.
+    Pairs are formed as in ``measures.matching.match`` and what is wrong is told apart as in
+    ``measures.mistakes``. Detections of classes that the data set does not have are neither right
+    nor wrong; objects of classes that the detector does not have are not counted as missed.
 
     Args:
         known: The annotations.
@@ -81,14 +82,31 @@ def outcome(known: GroundTruth, scan: Scan, found: Detections) -> Outcome:
     """
     detections, rows = relabel(found, known.labels, known.class_names)
     truth = scan.truth()
-    matches = match(detections, truth)
-    right: list[bool | None] = [None] * len(found)
-    for number, row in enumerate(rows):
-        right[row] = None if bool(matches.ignored[number]) else bool(matches.right[number])
-    matched, shared = set(matches.truth.tolist()), set(known.labels.values())
+    became = mistakes(detections, truth, match(detections, truth))
+
+    def row_of(number: int) -> int | None:
+        return rows[number] if number >= 0 else None
+
+    fates = [Fate(Kind.IGNORED)] * len(found)
+    for row, kind, item, iou, taker in zip(
+        rows,
+        became.kinds,
+        became.truth.tolist(),
+        became.iou.tolist(),
+        became.taker.tolist(),
+        strict=True,
+    ):
+        if item < 0:
+            fates[row] = Fate(kind)
+        else:
+            name = known.class_names[int(truth.labels[item])]
+            fates[row] = Fate(kind, name, iou, row_of(taker))
+    shared = set(known.labels.values())
     missed = tuple(
-        (known.class_names[item.label], item.box)
-        for row, item in enumerate(scan.items)
-        if item.label in shared and bool(truth.counted[row]) and row not in matched
+        Missed(known.class_names[item.label], item.box, row_of(beside))
+        for item, free, beside in zip(
+            scan.items, became.missed.tolist(), became.beside.tolist(), strict=True
+        )
+        if free and item.label in shared
     )
-    return Outcome(tuple(right), missed)
+    return Outcome(tuple(fates), missed)

@@ -96,15 +96,9 @@ def _judged(record: Record, row: int) -> dict[str, object]:
         "asked": asked.name if asked else None,
         "asked_supported": asked.supported if asked else None,
         "asked_score": asked.score if asked else None,
-        "outcome": _outcome(record, row),
+        "outcome": record.outcome.fates[row].kind.value if record.outcome else None,
         "method": added.method if added else None,
     }
-
-
-def _outcome(record: Record, row: int) -> str | None:
-    if record.outcome is None:
-        return None
-    return {True: "right", False: "wrong", None: "not judged"}[record.outcome.right[row]]
 
 
 def _numbers(record: Record, row: int) -> dict[str, object]:

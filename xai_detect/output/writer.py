@@ -36,9 +36,10 @@ from xai_detect.output.folder.load import (
     read_record,
     read_records,
 )
+from xai_detect.output.folder.outcomes import outcome_to_json
 from xai_detect.output.folder.pixels import encode_maps, encode_png, image_sha256, quantised
 from xai_detect.output.folder.recognise import recognised
-from xai_detect.output.folder.records import Record, file_name, outcome_to_json, record_to_json
+from xai_detect.output.folder.records import Record, file_name, record_to_json
 from xai_detect.output.report import page as report
 from xai_detect.output.sessions import now, session
 from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet

@@ -128,15 +128,96 @@ class Kind(StrEnum):
     IGNORED = "ignored"
 
 
+_BESIDE = (Kind.BADLY_PLACED, Kind.WRONG_NAME)
+_WITHOUT_OBJECT = (Kind.BACKGROUND, Kind.IGNORED)
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one detection, and the annotated object it was held against.
+
+    Attributes:
+        kind: What became of it.
+        name: The object's class; empty if it was held against none.
+        iou: Overlap with the object in [0, 1], with a region of many the share of the detection
+            inside it; None if it was held against none.
+        of: Row of another detection that took the object; None if none did.
+    """
+
+    kind: Kind
+    name: str = ""
+    iou: float | None = None
+    of: int | None = None
+
+    def __post_init__(self) -> None:
+        without = self.kind in _WITHOUT_OBJECT
+        if (self.iou is None) != without or (without and self.name):
+            raise InputError(
+                f"a detection that is {self.kind} was given the object {self.name!r} and the "
+                f"overlap {self.iou}; give {'neither' if without else 'both'}"
+            )
+        if self.iou is not None and not 0 <= self.iou <= 1:
+            raise InputError(f"the overlap is {self.iou}; expected 0 to 1")
+        if self.kind is Kind.DUPLICATE and self.of is None:
+            raise InputError("a duplicate was given without the detection that it repeats")
+        if self.kind in (Kind.RIGHT, *_WITHOUT_OBJECT) and self.of is not None:
+            raise InputError(
+                f"a detection that is {self.kind} was given another one of its object; give none"
+            )
+
+    @property
+    def right(self) -> bool | None:
+        """Whether it found an object of its class; None where the annotations do not say."""
+        return None if self.kind is Kind.IGNORED else self.kind is Kind.RIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """An object that no detection found.
+
+    Attributes:
+        name: Its class.
+        box: ``(x1, y1, x2, y2)`` in image pixels.
+        beside: Row of the most confident detection that only its place or its name kept from
+            finding the object; None if there is none.
+    """
+
+    name: str
+    box: Box
+    beside: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How the detections of one image compare with its annotations.
 
     Attributes:
-        right: Per detection, whether it found an object of its class; None where the annotations
-            do not say.
-        missed: Class and box, in image pixels, of every object that no detection found.
+        fates: What became of each detection.
+        missed: Every object that no detection found.
     """
 
-    right: tuple[bool | None, ...]
-    missed: tuple[tuple[str, Box], ...]
+    fates: tuple[Fate, ...]
+    missed: tuple[Missed, ...]
+
+    def __post_init__(self) -> None:
+        takers = (Kind.RIGHT, Kind.IGNORED)
+        for row, fate in enumerate(self.fates):
+            if fate.of is not None and (fate.of == row or self._kind(fate.of) not in takers):
+                raise InputError(
+                    f"detection {row} names {fate.of} as the one that took its object; "
+                    "expected the row of another that is right or ignored"
+                )
+        for item in self.missed:
+            if item.beside is not None and self._kind(item.beside) not in _BESIDE:
+                raise InputError(
+                    f"a missed object names detection {item.beside} beside it; "
+                    "expected the row of one that is badly placed or has the wrong name"
+                )
+
+    def _kind(self, row: int) -> Kind | None:
+        return self.fates[row].kind if 0 <= row < len(self.fates) else None
+
+    @property
+    def right(self) -> tuple[bool | None, ...]:
+        """Per detection, whether it is right; None where the annotations do not say."""
+        return tuple(fate.right for fate in self.fates)

@@ -70,8 +70,8 @@ def overview(inspection: Inspection) -> np.ndarray:
     canvas = window.cut(panels.as_bytes(inspection.image))
     found = list(zip(inspection.detections, inspection.verdicts, strict=True))
     missed = inspection.outcome.missed if inspection.outcome is not None else ()
-    for _, box in missed:
-        outline(canvas, window.box(box))
+    for item in missed:
+        outline(canvas, window.box(item.box))
     for own, _ in found:
         brackets(canvas, window.box(own.box))
     tags = Tags(canvas)
@@ -79,8 +79,8 @@ def overview(inspection: Inspection) -> np.ndarray:
         mark = STATES[verdict.level].mark
         x, y = window.point(own.box[0], own.box[1])
         tags.put((x, y), f"{mark} {own.name} {own.score:.2f}", core=WHITE)
-    for name, box in missed:
-        tags.put(window.point(box[0], box[1]), f"missed: {name}", core=WHITE)
+    for item in missed:
+        tags.put(window.point(item.box[0], item.box[1]), f"missed: {item.name}", core=WHITE)
     page = _laid_out([[("", canvas)]], foot=0)
     text = " · ".join(
         f"{state.mark} {count} {state.word}" for state, count in tally(inspection.verdicts)

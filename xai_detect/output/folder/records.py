@@ -24,6 +24,7 @@ from xai_detect.output.folder.judged import (
     maps_of,
     verdict_from_json,
 )
+from xai_detect.output.folder.outcomes import outcome_from_json, outcome_to_json
 from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Asked, Evidence, Inspection, Verdict
 from xai_detect.values.images import MAX_PIXELS
@@ -113,16 +114,6 @@ def record_to_json(
     }
 
 
-def outcome_to_json(outcome: Outcome | None) -> dict[str, Json] | None:
-    """A comparison with annotations; None where there is none."""
-    if outcome is None:
-        return None
-    return {
-        "right": list(outcome.right),
-        "missed": [{"class": name, "box": list(box)} for name, box in outcome.missed],
-    }
-
-
 def record_from_json(content: object, class_names: tuple[str, ...], path: Path) -> Record:
     """Read one image's record back; its name is that of the file it lies in.
 
@@ -158,19 +149,7 @@ def record_from_json(content: object, class_names: tuple[str, ...], path: Path) 
             evidence=tuple(evidence_from_json(row) for row in rows),
             verdicts=tuple(verdict_from_json(row["verdict"]) for row in rows),
             asked=tuple(asked_from_json(row["asked"]) for row in rows),
-            outcome=_outcome(known["outcome"], len(rows)),
+            outcome=outcome_from_json(known["outcome"], len(rows)),
             image_id=None if known["image_id"] is None else as_id(known["image_id"]),
             file_sha256=as_text(known["file_sha256"]),
         )
-
-
-def _outcome(content: object, count: int) -> Outcome | None:
-    if content is None:
-        return None
-    known = as_mapping(content)
-    answers = as_list(known["right"])
-    right = tuple(answer for answer in answers if answer is None or isinstance(answer, bool))
-    if not len(answers) == len(right) == count:
-        raise ValueError(f"{len(answers)} outcomes for {count} detections")
-    rows = map(as_mapping, as_list(known["missed"]))
-    return Outcome(right, tuple((as_text(row["class"]), as_box(row["box"])) for row in rows))

@@ -19,16 +19,15 @@ from xai_detect.output.drawing.states import STATES, map_refusal
 from xai_detect.output.folder.judged import outside
 from xai_detect.output.folder.load import Run, inside
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.outcomes import compared, missed_words, outcome_words
 from xai_detect.output.report.pictures import Album, Picture
 from xai_detect.output.report.wording import (
     OUTSIDE,
     alternative_text,
     base_name,
-    compared,
     evidence_lines,
     judged_lines,
     making_words,
-    outcome_words,
     place_lines,
     run_facts,
     share_lines,
@@ -173,12 +172,14 @@ def _shown(record: Record, row: int) -> bool:
 def _missed(run: Run) -> Iterator[dict[str, Any]]:
     """Images with objects that no detection found."""
     rows = [
-        record for record in run.records if record.outcome is not None and record.outcome.missed
+        (record, record.outcome)
+        for record in run.records
+        if record.outcome is not None and record.outcome.missed
     ]
     album = Album(MISSED_BYTES, len(rows))
-    for record in rows:
+    for record, outcome in rows:
         view = f"views/{record.name}.png"
-        names = Counter(name for name, _ in record.outcome.missed) if record.outcome else Counter()
+        names = Counter(missed_words(item, outcome, record.detections) for item in outcome.missed)
         yield {
             "id": record.name,
             "file": base_name(record),

@@ -1,7 +1,7 @@
 """The report in words: numbers with their units and chance levels, sentences, facts of the run."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -171,44 +171,6 @@ def worded(value: float, unit: str) -> str:
         case "count":
             return f"{value:.0f}"
     return "under 0.01" if 0 < value < 0.005 else f"{value:.2f}"
-
-
-def outcome_words(records: Iterable[Record]) -> str:
-    """How many detections the annotations confirm; empty if no image is annotated."""
-    known = [record.outcome for record in records if record.outcome is not None]
-    if not known:
-        return ""
-    right = sum(outcome.right.count(True) for outcome in known)
-    wrong = sum(outcome.right.count(False) for outcome in known)
-    missed = sum(len(outcome.missed) for outcome in known)
-    return f"{right} right, {wrong} wrong, {missed} missed"
-
-
-class Compared(NamedTuple):
-    """How a detection compares with the annotations.
-
-    Attributes:
-        style: How it looks.
-        word: In a word.
-        sentence: In a sentence.
-    """
-
-    style: str
-    word: str
-    sentence: str
-
-
-def compared(record: Record, row: int) -> Compared | None:
-    """What the annotations say of a detection; None if the image is not annotated."""
-    if record.outcome is None:
-        return None
-    name = record.detections.target(row).name
-    match record.outcome.right[row]:
-        case True:
-            return Compared("right", "right", f"The annotations have {name} here.")
-        case False:
-            return Compared("wrong", "wrong", f"The annotations have no {name} here.")
-    return Compared("not-judged", "not judged", "The annotations do not say what is here.")
 
 
 def alternative_text(target: Target, record: Record, shown: bool) -> str:

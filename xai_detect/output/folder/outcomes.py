@@ -1,0 +1,70 @@
+"""How the detections of one image compare with its annotations, to JSON and back.
+
+Everything read back is checked like any other input: a run folder may come from a stranger.
+"""
+
+from xai_detect.values.json import Json, as_box, as_list, as_mapping, as_number, as_text, as_whole
+from xai_detect.values.truth import Fate, Kind, Missed, Outcome
+
+
+def outcome_to_json(outcome: Outcome | None) -> dict[str, Json] | None:
+    """A comparison with annotations; None where there is none."""
+    if outcome is None:
+        return None
+    return {
+        "detections": [fate_to_json(fate) for fate in outcome.fates],
+        "missed": [missed_to_json(item) for item in outcome.missed],
+    }
+
+
+def fate_to_json(fate: Fate) -> dict[str, Json]:
+    """What became of one detection; rows are those of its image, from 0."""
+    return {
+        "kind": fate.kind.value,
+        "annotated": fate.name or None,
+        "iou": fate.iou,
+        "of": fate.of,
+    }
+
+
+def missed_to_json(item: Missed) -> dict[str, Json]:
+    """An object that was not found; rows are those of its image, from 0."""
+    return {"class": item.name, "box": list(item.box), "beside": item.beside}
+
+
+def outcome_from_json(content: object, count: int) -> Outcome | None:
+    """Read a comparison back.
+
+    Args:
+        content: What the file says.
+        count: How many detections the image has.
+
+    Raises:
+        LookupError: If something is missing.
+        TypeError: If something is of another kind.
+        ValueError: If something is impossible.
+    """
+    if content is None:
+        return None
+    known = as_mapping(content)
+    fates = tuple(_fate(as_mapping(row)) for row in as_list(known["detections"]))
+    if len(fates) != count:
+        raise ValueError(f"{len(fates)} outcomes for {count} detections")
+    return Outcome(fates, tuple(_missed(as_mapping(row)) for row in as_list(known["missed"])))
+
+
+def _fate(row: dict[str, Json]) -> Fate:
+    return Fate(
+        kind=Kind(as_text(row["kind"])),
+        name="" if row["annotated"] is None else as_text(row["annotated"]),
+        iou=None if row["iou"] is None else as_number(row["iou"]),
+        of=_row(row["of"]),
+    )
+
+
+def _missed(row: dict[str, Json]) -> Missed:
+    return Missed(as_text(row["class"]), as_box(row["box"]), _row(row["beside"]))
+
+
+def _row(content: Json) -> int | None:
+    return None if content is None else as_whole(content)
