@@ -35,7 +35,13 @@ from xai_detect.trust.scene import predictions
 RESULTS = Path(__file__).parent / "results"
 SEED, DRAWS = 0, 1000
 FITTED = ("coco-yolo11n-dev", "coco-yolov8n-dev")
-READ = ("coco-yolo11n-fresh", "coco-yolov8n-fresh", "coco-yolo26n-fresh", "sixray-all", "opixray-all")
+READ = (
+    "coco-yolo11n-fresh",
+    "coco-yolov8n-fresh",
+    "coco-yolo26n-fresh",
+    "sixray-all",
+    "opixray-all",
+)
 SECOND = {"coco-yolo11n": "yolo26n", "coco-yolov8n": "yolo26n", "coco-yolo26n": "yolo11n"}
 
 
@@ -72,7 +78,9 @@ def collect(arguments: list[str]) -> None:
 
 
 def table(folder: Path, name: str) -> list[dict[str, Any]]:
-    return [row for row in json.loads((folder / f"{name}.json").read_text()) if row["right"] is not None]
+    return [
+        row for row in json.loads((folder / f"{name}.json").read_text()) if row["right"] is not None
+    ]
 
 
 def fit(folder: Path) -> None:
@@ -100,7 +108,9 @@ def fit(folder: Path) -> None:
             "least_confidence": 0.25,
             "script": "benchmarks/probability.py",
             "seed": SEED,
-            "versions": {name: metadata.version(name) for name in ("scikit-learn", "torch", "ultralytics")},
+            "versions": {
+                name: metadata.version(name) for name in ("scikit-learn", "torch", "ultralytics")
+            },
         },
         "recipes": recipes,
     }
@@ -126,7 +136,9 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     drawn = []
     members = [np.flatnonzero(owner == image) for image in range(len(images))]
     for _ in range(DRAWS):
-        drawn.append(np.concatenate([members[image] for image in draw.integers(0, len(images), len(images))]))
+        drawn.append(
+            np.concatenate([members[image] for image in draw.integers(0, len(images), len(images))])
+        )
     drawn = [some for some in drawn if 0 < right[some].sum() < len(some)]
     found: dict[str, Any] = {
         "n": len(rows), "wrong": int((~right).sum()), "images": len(images),
@@ -134,7 +146,10 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "confidence within quartiles": within(right, confidence, confidence),
     }  # fmt: skip
     for name, value in values.items():
-        gains = [roc_auc_score(right[some], value[some]) - roc_auc_score(right[some], confidence[some]) for some in drawn]
+        gains = [
+            roc_auc_score(right[some], value[some]) - roc_auc_score(right[some], confidence[some])
+            for some in drawn
+        ]
         found[name] = {
             "auroc": roc_auc_score(right, value),
             "gain": roc_auc_score(right, value) - found["confidence"],
@@ -143,7 +158,11 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
         }
     if "standard" in values and "stronger detector's confidence" in values:
         other = values["stronger detector's confidence"]
-        gains = [roc_auc_score(right[some], values["standard"][some]) - roc_auc_score(right[some], other[some]) for some in drawn]
+        gains = [
+            roc_auc_score(right[some], values["standard"][some])
+            - roc_auc_score(right[some], other[some])
+            for some in drawn
+        ]
         found["standard less the stronger detector's"] = {
             "gain": roc_auc_score(right, values["standard"]) - roc_auc_score(right, other),
             "interval": np.quantile(gains, [0.025, 0.975]).tolist(),
@@ -163,7 +182,12 @@ def within(right: np.ndarray, value: np.ndarray, confidence: np.ndarray) -> floa
 def read(folder: Path) -> None:
     sets = {name: table(folder, name) for name in READ if (folder / f"{name}.json").exists()}
     found = {name: figures(rows) for name, rows in sets.items()}
-    coco = [{**row, "image": row["image"]} for name in sets if name.startswith("coco") for row in sets[name]]
+    coco = [
+        {**row, "image": row["image"]}
+        for name in sets
+        if name.startswith("coco")
+        for row in sets[name]
+    ]
     found["coco, all detectors"] = figures(coco)
     lines = ["# Probability that a detection is right", "",
              "`python benchmarks/probability.py read`: images that were not fitted on; AUROC, gain over the",
@@ -174,9 +198,15 @@ def read(folder: Path) -> None:
         for recipe, one in values.items():
             if isinstance(one, dict):
                 auroc = f"{one['auroc']:.3f}" if "auroc" in one else ""
-                quartiles = f"{one['within quartiles']:.3f} ({values['confidence within quartiles']:.3f})" if "within quartiles" in one else ""
+                quartiles = (
+                    f"{one['within quartiles']:.3f} ({values['confidence within quartiles']:.3f})"
+                    if "within quartiles" in one
+                    else ""
+                )
                 low, high = one["interval"]
-                lines.append(f"| {name} | {values['n']} | {values['wrong']} | {values['confidence']:.3f} | {recipe} | {auroc} | {one['gain']:+.3f} [{low:+.3f}, {high:+.3f}] | {quartiles} |")
+                lines.append(
+                    f"| {name} | {values['n']} | {values['wrong']} | {values['confidence']:.3f} | {recipe} | {auroc} | {one['gain']:+.3f} [{low:+.3f}, {high:+.3f}] | {quartiles} |"
+                )
     RESULTS.joinpath("probability.md").write_text("\n".join(lines) + "\n")
     RESULTS.joinpath("probability.json").write_text(json.dumps(found, indent=1) + "\n")
     print("\n".join(lines))

@@ -29,7 +29,6 @@ from xai_detect.xray.scenes.cued import CUED, State, draw_cued
 from xai_detect.xray.scenes.planted import HONEST, render
 from xai_detect.xray.scenes.worlds import compose_apart
 
-
 REAL = {
     "coco-yolo11n": ("coco", "yolo11n", 640, "photo"),
     "coco-yolov8n": ("coco", "yolov8n", 640, "photo"),
@@ -150,5 +149,3 @@ def references(detector: Detector, shown: list[Shown], count: int = 12) -> list[
     made = [as_reference(detector, image.key, image.image) for image in ranked]
     held = [reference for reference in made if len(reference.detections)]
     return held[:count]
-
-

@@ -18,9 +18,9 @@ from .output.exchange import (
 )
 from .output.folder.load import load_run
 from .output.run import save
-from .trust.evidence import weigh
 from .trust.policy import read_policy
 from .trust.verdict import judge
+from .trust.weigh import weigh
 from .values.detections import Detections, Target
 from .values.findings import Evidence, Explanation, Inspection, Level, Verdict
 from .values.frame import Placed

@@ -71,7 +71,7 @@ def match_candidates(detector: Detector, image: Image, detections: Detections) -
 
 
 def named(detector: RawDetector, pixels: Float[Tensor, "b 3 i j"]) -> Named:
-    """Every raw prediction with what a target calls it; the number of its row where nothing else."""
+    """Every raw prediction with what a target calls it: the number of its row, if nothing else."""
     if isinstance(detector, NamedDetector):
         return detector.named(pixels)
     raw = detector.raw(pixels)

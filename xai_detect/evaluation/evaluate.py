@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -22,9 +21,6 @@ from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import DiskError, InputError, XaiDetectError
 from xai_detect.evaluation.figures import Evaluation
-from xai_detect.explainers.explain import require
-from xai_detect.explainers.methods import build_method
-from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
@@ -80,7 +76,6 @@ def evaluate(
     *,
     confidence: float | Thresholds = 0.25,
     explain: bool = True,
-    method: str | Method[Any] = "integrated_gradients",
     inspector: Inspector | None = None,
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
@@ -97,7 +92,6 @@ def evaluate(
         confidence: Operating threshold in [0.001, 1], one for all classes or some with their own;
             detections above it are judged.
         explain: Whether to explain and judge them; by far the slowest part.
-        method: The explanation method: a name in ``METHODS`` or a method with hyper-parameters.
         inspector: Explains and judges the detections of one image, given the image, its name and
             these detections; None means ``inspect``. A run that was begun before can hand out its
             results.
@@ -117,7 +111,7 @@ def evaluate(
     labels, notes = pair_classes(detector.class_names, dataset.class_names)
     judge: Inspector | None = None
     if explain:
-        judge = inspector or _inspector(detector, method)
+        judge = inspector or _inspector(detector)
     problems, seen = [*dataset.problems, *notes], []
     own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
     for done, scan in enumerate(dataset.scans, start=1):
@@ -138,12 +132,8 @@ def evaluate(
     return _summary(dataset, detector.provenance.name, thresholds, seen, problems, seed, explain)
 
 
-def _inspector(detector: Detector, method: str | Method[Any]) -> Inspector:
-    chosen = build_method(method) if isinstance(method, str) else method
-    require(chosen, detector)
-    return lambda image, name, found: inspect(
-        detector, image, method=chosen, detections=found, source=name
-    )
+def _inspector(detector: Detector) -> Inspector:
+    return lambda image, name, found: inspect(detector, image, detections=found, source=name)
 
 
 def _see(
@@ -180,7 +170,7 @@ def _judged(inspection: Inspection, rows: Sequence[int], matches: Matches) -> tu
     return tuple(
         Judged(
             level=inspection.verdicts[row].level,
-            trust=inspection.evidence[row].get("trust", math.nan),
+            trust=inspection.evidence[row].get("probability", math.nan),
             confidence=float(inspection.detections.scores[row]),
             right=None if ignored else right,
         )

@@ -22,7 +22,7 @@ from xai_detect.trust.scene import predictions
 from xai_detect.trust.verdict import judge
 from xai_detect.trust.weigh import Second, weigh
 from xai_detect.values.detections import Detections, Target, label_of
-from xai_detect.values.findings import Asked, Inspection
+from xai_detect.values.findings import Asked, Explanation, Inspection
 from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 from xai_detect.words.catalogue import catalogue
@@ -89,10 +89,12 @@ def inspect(
         second=second, rival=rival, policy=policy,
     )  # fmt: skip
     targets = list(detections)
-    asked = [None] * len(targets)
+    asked: list[Asked | None] = [None] * len(targets)
     if rival is not None:
         asked = _asked(detector, placed, targets, rival, policy, language)
-    maps = [None] * len(targets) if added is None else explain(added, detector, placed, targets)
+    maps: list[Explanation | None] = [None] * len(targets)
+    if added is not None:
+        maps = list(explain(added, detector, placed, targets))
     return Inspection(
         source=source or (str(image) if isinstance(image, str | Path) else "image"),
         image=placed.image,

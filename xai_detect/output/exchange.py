@@ -14,7 +14,7 @@ from xai_detect.errors import InputError, MissingExtraError
 from xai_detect.output.category_ids import category_ids_of
 from xai_detect.output.folder.judged import asked_to_json, judged_to_json
 from xai_detect.output.folder.records import Record
-from xai_detect.trust.evidence import SHARES
+from xai_detect.trust.maps import SHARES_OF
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import UNKNOWN, Detections
 from xai_detect.values.files import replacing
@@ -154,7 +154,7 @@ def to_coco_results(
     ):
         row |= {**judged_to_json(verdict, evidence), "asked": asked_to_json(asked)}
         row["shares"] = {
-            kind: {name: number(evidence.get(f"{kind}_{name}", math.nan)) for name in SHARES}
+            kind: {name: number(evidence.get(f"{kind}_{name}", math.nan)) for name in SHARES_OF}
             for kind in ("detected", "class")
         }
     return rows

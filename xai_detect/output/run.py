@@ -52,6 +52,11 @@ def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWrite
         raise
 
 
+def chosen_before(folder: Path) -> tuple[str, ...]:
+    """The references of the run that a folder holds already; none if it holds none."""
+    return load_run(folder).header.references if (folder / MANIFEST).exists() else ()
+
+
 def _foreign(path: Path) -> bool:
     return path.name != LOCK and not path.name.endswith(PART)
 

@@ -32,9 +32,7 @@ EDGE = 1e-4
 """Probabilities are read as this far from 0 and 1 at least."""
 
 
-def own_statistics(
-    found: Detections, whole: Named, frame: Frame
-) -> dict[str, Float[Tensor, "n"]]:
+def own_statistics(found: Detections, whole: Named, frame: Frame) -> dict[str, Float[Tensor, "n"]]:
     """The numbers of ``OWN``, one per detection.
 
     - ``confidence``: its log-odds.

@@ -78,9 +78,7 @@ def shares(
     return Shares(inside, close - inside, 1 - close, held, region)
 
 
-def best_elsewhere(
-    evidence: Float[Tensor, "a b"], near: Bool[Tensor, "a b"]
-) -> tuple[float, Box]:
+def best_elsewhere(evidence: Float[Tensor, "a b"], near: Bool[Tensor, "a b"]) -> tuple[float, Box]:
     """The rectangle of the size of ``near`` with the most evidence that is not in ``near``.
 
     It does not touch ``near`` where there is room for that; where there is none, what it shares
@@ -103,7 +101,12 @@ def _windows(values: Float[Tensor, "a b"], size: Size) -> Float[Tensor, "p q"]:
     summed = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
     summed[1:, 1:] = values.numpy().cumsum(axis=0).cumsum(axis=1)
     tall, wide = size
-    found = summed[tall:, wide:] - summed[:-tall, wide:] - summed[tall:, :-wide] + summed[:-tall, :-wide]
+    found = (
+        summed[tall:, wide:]
+        - summed[:-tall, wide:]
+        - summed[tall:, :-wide]
+        + summed[:-tall, :-wide]
+    )
     return torch.from_numpy(found)
 
 
@@ -122,5 +125,3 @@ def bounds(region: Bool[Tensor, "a b"] | None) -> Box | None:
     return (
         float(columns[0]), float(rows[0]), float(columns[-1]) + 1, float(rows[-1]) + 1
     )  # fmt: skip
-
-

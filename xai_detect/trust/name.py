@@ -296,6 +296,4 @@ def elsewhere(
 
 def _smooth(values: Float[Tensor, "a b"], sigma: float) -> Float[Tensor, "a b"]:
     array = np.ascontiguousarray(values.numpy())
-    return torch.from_numpy(
-        cv2.GaussianBlur(array, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
-    )
+    return torch.from_numpy(cv2.GaussianBlur(array, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT))

@@ -1,7 +1,7 @@
 """The presence test: does the object in a box decide that anything is reported there?
 
-A cascade of questions without gradients; most detections need two forward passes. What it asks is P:
-the highest probability of any class at the target's box, as a share of the score that was reported.
+A cascade of questions without gradients; most detections need two forward passes. What it asks is
+P: the highest probability of any class at the target's box, as a share of the reported score.
 Which class it is, is the name test's business (``trust.name``).
 
 1. Box and ring alone, on two fills. Both keep P: the object decides.
@@ -17,6 +17,7 @@ All five: the surroundings decide. Every other end is ``unclear``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -50,7 +51,7 @@ LARGEST = 0.25
 """A cause that covers more of the image than this is no place."""
 
 ENCLOSES = 0.5
-"""A place that covers so much of the box lies around it: the object's near context, and no fault."""
+"""A place that covers so much of the box lies around it: near context of the object, no fault."""
 
 MOST_CUES = 2
 """So many places are looked for where none alone decides."""
@@ -198,7 +199,7 @@ class _Question:
         lost, found = self.lost()[:1], list[Box]()
         for _ in range(MOST_CUES):
             taken = self.mask(found)
-            place = self.search(lambda part, taken=taken: self.shown(part & ~taken, lost[0]))
+            place = self.search(partial(self.shown, taken=taken, fill=lost[0]))
             if place is None:
                 break
             place = _cut(boxes.grow(place, GROWN[0], 0), self.scene.size)
@@ -207,8 +208,9 @@ class _Question:
                 return []
         return found if len(found) > 1 else []
 
-    def shown(self, part: Bool[Tensor, "a b"], fill: str) -> bool:
-        self.measured["restored"] = self.share(self.scene.alone(self.near | part, fill))
+    def shown(self, part: Bool[Tensor, "a b"], taken: Bool[Tensor, "a b"], fill: str) -> bool:
+        copy = self.scene.alone(self.near | part & ~taken, fill)
+        self.measured["restored"] = self.share(copy)
         return self.measured["restored"] >= KEEP
 
     def search(self, holds: Callable[[Bool[Tensor, "a b"]], bool]) -> Box | None:
@@ -256,15 +258,18 @@ def _placebo(
     Of the 25 positions of the first place on an even grid, moved together with the others, the one
     that hides most; None if there is none with half the area.
     """
-    height, width = hidden.shape
+    size: Size = (hidden.shape[0], hidden.shape[1])
     x1, y1, x2, y2 = places[0]
     best, most = None, int(hidden.sum()) // 2
     for down in range(5):
         for across in range(5):
             moved = torch.zeros_like(hidden)
-            right, below = (width - x2 + x1) * across / 4 - x1, (height - y2 + y1) * down / 4 - y1
+            right, below = (
+                (size[1] - x2 + x1) * across / 4 - x1,
+                (size[0] - y2 + y1) * down / 4 - y1,
+            )
             for a, b, c, d in places:
-                moved |= boxes.mask((a + right, b + below, c + right, d + below), hidden.shape)
+                moved |= boxes.mask((a + right, b + below, c + right, d + below), size)
             moved &= ~(near | hidden)
             if int(moved.sum()) > most:
                 best, most = moved, int(moved.sum())

@@ -66,9 +66,8 @@ def reasons(
         search: Whether to look for the place that decides presence.
     """
     if bool(near.all()):
-        odds = scene.log_odds([scene.content], [whole], target)
         found = presence(scene, target, near, ())
-        margin = float(lead(odds, target.label)[0])
+        margin = float(lead(scene.log_odds([scene.content], [whole], target), target.label)[0])
         return Reasons(found, Naming(Answer.UNMEASURED, found.stage, margin))
     fills = EMPTY[scene.domain]
     copies = [scene.alone(near, fill) for fill in fills]

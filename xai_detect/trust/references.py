@@ -3,8 +3,8 @@
 A class that is what a detector says where it sees no cue cannot be found by hiding the cue's place:
 there is nothing to hide. In other images' surroundings it changes its name. References hold other
 classes, and of each the side is taken, as it is or mirrored, whose own items the pasted box covers
-best: what is left of them is emptied, so that only the surroundings speak, and as little of these as
-can be is lost.
+best: what is left of them is emptied, so that only the surroundings speak, and as little of these
+as can be is lost.
 """
 
 import hashlib

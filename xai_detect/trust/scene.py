@@ -101,29 +101,29 @@ class Scene:
         rows = [_at(answer, target) for answer in answers]
         missing = [place for place, row in enumerate(rows) if row is None]
         if missing and isinstance(self.detector, WhiteBoxDetector):
-            asked = self._candidate([copies[place] for place in missing], target)
+            asked = self._candidate(self.detector, [copies[place] for place in missing], target)
             for place, row in zip(missing, asked, strict=True):
                 rows[place] = row
         unknown = torch.full((len(target.class_names),), torch.nan)
         return torch.stack([unknown if row is None else row.cpu() for row in rows])
 
     def _candidate(
-        self, copies: Sequence[Float[Tensor, "3 a b"]], target: Target
-    ) -> list[Float[Tensor, "c"]]:
-        assert isinstance(self.detector, WhiteBoxDetector)
-        found: list[Float[Tensor, "c"]] = []
+        self,
+        detector: WhiteBoxDetector,
+        copies: Sequence[Float[Tensor, "3 a b"]],
+        target: Target,
+    ) -> list[Tensor]:
+        found: list[Tensor] = []
         with torch.no_grad():
             for start in range(0, len(copies), self._batch):
                 pixels = self.frame.pad(torch.stack(list(copies[start : start + self._batch])))
-                answer = self.detector.candidate(pixels, [target], self.frame)
+                answer = detector.candidate(pixels, [target], self.frame)
                 found += list(answer.log_odds[:, 0].float())
         self.spent += len(copies)
         return found
 
 
-def predictions(
-    detector: Detector, pixels: Float[Tensor, "n 3 i j"], frame: Frame
-) -> list[Named]:
+def predictions(detector: Detector, pixels: Float[Tensor, "n 3 i j"], frame: Frame) -> list[Named]:
     """Every raw prediction for each input, one answer each.
 
     Of a sealed black box, what it reports: every detection as a raw prediction of one class.

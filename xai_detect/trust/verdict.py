@@ -16,7 +16,6 @@ NEEDED = ("probability", "evidence_outside", "completeness_error", "settled")
 """Numbers without which nothing is TRUSTED."""
 
 
-
 def judge(evidence: Evidence, policy: Policy = DEFAULT_POLICY, language: str = "en") -> Verdict:
     """Hold the evidence for one detection against a policy.
 

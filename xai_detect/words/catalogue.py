@@ -53,9 +53,7 @@ def catalogue(language: str = "en") -> Catalogue:
         InputError: If there are none in it.
     """
     if language not in LANGUAGES:
-        raise InputError(
-            f"there are no words in {language!r}; choose from {', '.join(LANGUAGES)}"
-        )
+        raise InputError(f"there are no words in {language!r}; choose from {', '.join(LANGUAGES)}")
     tables = tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
     templates = {
         f"{table}.{name}": text for table, rows in tables.items() for name, text in rows.items()

@@ -110,7 +110,9 @@ class UltralyticsDetector:
 
     def finer(self, image_size: Size, factor: float) -> Frame:
         """The same at another resolution, up to the next multiple of the network's stride."""
-        return self._frame(image_size, -(-round(self._side * factor) // self._stride) * self._stride)
+        return self._frame(
+            image_size, -(-round(self._side * factor) // self._stride) * self._stride
+        )
 
     def _frame(self, image_size: Size, side: int) -> Frame:
         if self._queries:

@@ -152,7 +152,8 @@ class SightedPath:
         whole = np.array([abs(piece.gained()) for piece in pieces]).sum(axis=0)
         before, evaluations = self._sum(pieces), first
         while evaluations == first or (
-            evaluations + 2 <= most and sum(self._miss(piece, whole) for piece in pieces) > tolerance
+            evaluations + 2 <= most
+            and sum(self._miss(piece, whole) for piece in pieces) > tolerance
         ):
             before = self._sum(pieces) if evaluations > first else before
             worst = max(range(len(pieces)), key=lambda row: self._miss(pieces[row], whole))
