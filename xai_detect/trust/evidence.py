@@ -20,10 +20,11 @@ renamed                 how many of them took the name away
 detected_box            share of the positive evidence of the map *why detected* in the box
 detected_ring           ... in the ring around it
 detected_outside        ... beyond
-detected_elsewhere      ... in the best region of the size of box and ring that touches neither
-detected_ratio          ``detected_elsewhere`` over the share in box and ring
-class_box ... _ratio    the same five of the map *why this class*
-evidence_outside        1 if either map shows more outside than the limit, else 0
+detected_elsewhere      ... in the best square of a tenth of the side beyond, which touches no ring
+detected_ratio          ``detected_elsewhere`` over what the best such square holds of box and ring
+detected_gathered       ``detected_elsewhere`` over ``detected_outside``
+class_box ... _gathered the same six of the map *why this class*
+evidence_outside        1 if a map's ratio and gathered share reach their limits, else 0
 completeness_error      part of the score that the worse of both maps misses
 settled                 largest change of a share when the map is read from half of its steps
 repeatability           cosine of the map with that of a shifted, noisy copy, in [-1, 1]

@@ -20,36 +20,36 @@ SMOOTHING = 0.01
 side; at least two pixels."""
 
 
+SPOT = 0.1
+"""Side of the square under which evidence is compared, share of the longer side: about a cue's."""
+
+
 class Shares(NamedTuple):
-    """Shares of the positive evidence of one map; NaN where there is none, or no outside.
+    """Where the positive evidence of one map lies, as shares of it; NaN without any, or no outside.
 
     Attributes:
         box: In the box, or in the foreground that stands for it.
         ring: In the ring around it.
         outside: Beyond.
-        elsewhere: In the region of the size of box and ring that holds most of it elsewhere.
-        region: That region, in content pixels; None where there is none.
+        elsewhere: In the square of side ``SPOT`` that holds most beyond and touches no ring.
+        ratio: ``elsewhere`` over what the best such square holds of box and ring.
+        gathered: ``elsewhere`` over ``outside``: whether it lies in one place or all over.
+        region: That square, in content pixels; None where there is none.
     """
 
     box: float
     ring: float
     outside: float
     elsewhere: float
+    ratio: float
+    gathered: float
     region: Box | None
 
-    @property
-    def ratio(self) -> float:
-        """``elsewhere`` over what box and ring hold."""
-        near = self.box + self.ring
-        if near > 0:
-            return self.elsewhere / near
-        return math.inf if self.elsewhere > 0 else math.nan
 
-
-SHARES_OF = ("box", "ring", "outside", "elsewhere", "ratio")
+SHARES_OF = ("box", "ring", "outside", "elsewhere", "ratio", "gathered")
 """What is read off a map, by name."""
 
-NOTHING = Shares(math.nan, math.nan, math.nan, math.nan, None)
+NOTHING = Shares(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, None)
 
 
 def smooth(heatmap: Float[Tensor, "h w"], share: float = SMOOTHING) -> Float[Tensor, "h w"]:
@@ -74,26 +74,39 @@ def shares(
         return NOTHING
     positive /= total
     inside, close = float(positive[box].sum()), float(positive[near].sum())
-    held, region = best_elsewhere(positive, near)
-    return Shares(inside, close - inside, 1 - close, held, region)
+    side = max(1, round(SPOT * max(heatmap.shape)))
+    held, region = strongest_spot(positive, ~near, side, _grown(near))
+    own, _ = strongest_spot(positive, near, side)
+    ratio = held / own if own > 0 else math.inf if held > 0 else math.nan
+    outside = 1 - close
+    gathered = held / outside if outside > 0 else 0.0
+    return Shares(inside, close - inside, outside, held, ratio, gathered, region)
 
 
-def best_elsewhere(evidence: Float[Tensor, "a b"], near: Bool[Tensor, "a b"]) -> tuple[float, Box]:
-    """The rectangle of the size of ``near`` with the most evidence that is not in ``near``.
+def strongest_spot(
+    evidence: Float[Tensor, "a b"],
+    counted: Bool[Tensor, "a b"],
+    side: int,
+    avoided: Bool[Tensor, "a b"] | None = None,
+) -> tuple[float, Box]:
+    """The square with the most evidence, and what it holds.
 
-    It does not touch ``near`` where there is room for that; where there is none, what it shares
-    with ``near`` counts for nothing.
+    Args:
+        evidence: Not negative.
+        counted: Where evidence counts.
+        side: Of the square, in pixels; it is cut to the map's size.
+        avoided: What it may not touch, where there is room for that.
     """
-    rows, columns = near.any(dim=1).nonzero(), near.any(dim=0).nonzero()
-    tall = int(rows[-1] - rows[0]) + 1
-    wide = int(columns[-1] - columns[0]) + 1
-    held = _windows(torch.where(near, 0.0, evidence), (tall, wide))
-    touching = _windows(_grown(near).double(), (tall, wide)) > 0.5
-    if not bool(touching.all()):
-        held = held.masked_fill(touching, -1.0)
-    place = int(held.argmax())
-    top, left = divmod(place, held.shape[1])
-    return float(held[top, left]), (float(left), float(top), float(left + wide), float(top + tall))
+    height, width = evidence.shape
+    size = (min(side, height), min(side, width))
+    held = _windows(torch.where(counted, evidence, 0.0), size)
+    if avoided is not None:
+        touching = _windows(avoided.double(), size) > 0.5
+        if not bool(touching.all()):
+            held = held.masked_fill(touching, -1.0)
+    top, left = divmod(int(held.argmax()), held.shape[1])
+    region = (float(left), float(top), float(left + size[1]), float(top + size[0]))
+    return max(float(held[top, left]), 0.0), region
 
 
 def _windows(values: Float[Tensor, "a b"], size: Size) -> Float[Tensor, "p q"]:

@@ -244,7 +244,7 @@ class _Question:
             if self.renamed == needed:
                 self.swap = Answer.SURROUNDINGS
                 return True
-            if kept > len(references) - needed or (self.swapped == 1 and ratio >= KEEPS):
+            if kept > len(references) - needed:
                 break
         return False
 

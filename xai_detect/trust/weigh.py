@@ -66,6 +66,7 @@ def weigh(
     foreground: Bool[Tensor, "h w"] | None = None,
     second: Second | None = None,
     rival: int | None = None,
+    rows: Sequence[int] | None = None,
     policy: Policy = DEFAULT_POLICY,
 ) -> list[Weighed]:
     """Measure what decides each detection of an image, and how likely it is to be right.
@@ -81,10 +82,11 @@ def weigh(
             it takes the place of box and ring.
         second: Another detector to ask.
         rival: The class that the second map compares with; None takes each one's runner-up.
+        rows: Which detections are measured; None takes all.
         policy: Limits that say when a map shows evidence outside, and when it is believed.
 
     Returns:
-        One record per detection, in their order.
+        One record per detection that is measured, in their order.
 
     Raises:
         InputError: If the detections are those of an image of another size, or the foreground is.
@@ -113,7 +115,8 @@ def weigh(
     chances, recipes = table.of(numbers)
     shown = None if foreground is None else nearest(foreground, placed.frame.content_size)
     found = []
-    for row, target in enumerate(detections):
+    for row in range(len(detections)) if rows is None else rows:
+        target = detections.target(row)
         scene = Scene(detector, placed)
         near = ring(scene.box(target), scene.size) if shown is None else shown
         box = boxes.mask(scene.box(target), scene.size) if shown is None else shown
@@ -123,9 +126,10 @@ def weigh(
         )  # fmt: skip
         other = rival if rival != target.label else None
         seen = witness(scene, target, budget.maps, box, near, other)
-        outside = seen.ratio >= policy.limits["evidence_outside"]
-        if outside and seen.region is not None and said.answer is not Answer.SURROUNDINGS:
-            region = boxes.mask(seen.region, scene.size)
+        outside = seen.outside(policy.limits)
+        place_of = None if outside is None else outside.region
+        if place_of is not None and said.answer is not Answer.SURROUNDINGS:
+            region = boxes.mask(boxes.near(place_of), scene.size)
             said = Reasons(said.presence, map_decides(scene, target, near, said.naming, region))
         repeatability = _repeatability(scene, seen, budget.maps) if budget.repeat else math.nan
         values = {
@@ -136,7 +140,7 @@ def weigh(
             **_of_name(said.naming),
             **_of_shares("detected", seen, 0),
             **_of_shares("class", seen, 1),
-            "evidence_outside": math.nan if math.isnan(seen.ratio) else float(outside),
+            "evidence_outside": float(outside is not None) if seen.measured else math.nan,
             "completeness_error": seen.completeness_error,
             "settled": seen.settled,
             "repeatability": repeatability,
@@ -163,7 +167,7 @@ def weigh(
         places = {
             "presence": said.presence.places,
             "name": _several(bounds(said.naming.region)),
-            "map": _several(seen.region) if outside else (),
+            "map": _several(place_of),
         }
         evidence = Evidence(
             values,

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,6 @@ from xai_detect.explainers.gradients.sighted import SCALARS, Settling, SightedGr
 from xai_detect.explainers.protocol import settings_of
 from xai_detect.trust.maps import Shares, shares
 from xai_detect.trust.scene import Scene
-from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target
 from xai_detect.values.findings import Explanation
 
@@ -38,17 +38,19 @@ class Witness:
     settled: float = math.nan
     passes: int = 0
 
-    @property
-    def ratio(self) -> float:
-        """The larger of both maps' ratios of evidence elsewhere; NaN without any."""
-        known = [found.ratio for found in self.shares if not math.isnan(found.ratio)]
-        return max(known, default=math.nan)
+    def outside(self, limits: Mapping[str, float]) -> Shares | None:
+        """The map that shows evidence outside, as strong as in the box and in one place, if any."""
+        showing = [
+            found
+            for found in self.shares
+            if found.ratio >= limits["evidence_outside"] and found.gathered >= limits["gathered"]
+        ]
+        return max(showing, key=lambda found: found.ratio, default=None)
 
     @property
-    def region(self) -> Box | None:
-        """The region elsewhere that holds most, in the map of that ratio; in content pixels."""
-        known = [found for found in self.shares if not math.isnan(found.ratio)]
-        return max(known, key=lambda found: found.ratio).region if known else None
+    def measured(self) -> bool:
+        """Whether a map says where its evidence lies."""
+        return any(not math.isnan(found.ratio) for found in self.shares)
 
 
 def witness(
@@ -111,7 +113,7 @@ def _explanation(
 
 def _moved(old: Shares, new: Shares) -> float:
     """How far the shares moved; NaN where there are none."""
-    return max(abs(a - b) for a, b in zip(old[:4], new[:4], strict=True))
+    return max(abs(a - b) for a, b in zip(old[:3], new[:3], strict=True))
 
 
 def _worst(values: list[float]) -> float:

@@ -42,6 +42,10 @@ EVEN, OFFSET = 0.5, 0.1
 SHORTEST = 2e-4
 """Shorter stretches of the path are not cut any more."""
 
+SPIKE, SLACK = 2.0, 0.2
+"""A gradient that attributes more than this many times what its piece really gains, and this much
+in log-odds, has hit a spike of the path: it is scaled back to that."""
+
 SCALARS = ("logit", "margin")
 
 
@@ -150,15 +154,16 @@ class SightedPath:
         points = self._points(first)
         pieces = [self._piece(low, high) for low, high in pairwise(points)]
         whole = np.array([abs(piece.gained()) for piece in pieces]).sum(axis=0)
-        before, evaluations = self._sum(pieces), first
+        before, evaluations = self._sum(pieces[:0]), first
         while evaluations == first or (
             evaluations + 2 <= most
             and sum(self._miss(piece, whole) for piece in pieces) > tolerance
         ):
-            before = self._sum(pieces) if evaluations > first else before
+            before = self._sum([self._calmed(piece) for piece in pieces])
             worst = max(range(len(pieces)), key=lambda row: self._miss(pieces[row], whole))
             pieces[worst : worst + 1] = self._thirds(pieces[worst])
             evaluations += 2
+        pieces = [self._calmed(piece) for piece in pieces]
         gains = np.array([piece.gained() for piece in pieces]).sum(axis=0)
         sums = np.array([piece.attributed for piece in pieces]).sum(axis=0)
         missed = tuple(
@@ -211,6 +216,15 @@ class SightedPath:
     def _weighed(self, low: _Point, high: _Point, gradients: Float[Tensor, "s 3 i j"]) -> _Piece:
         attributed = gradients.flatten(1) @ self._change[0].flatten().cpu()
         return _Piece(low, high, gradients, attributed.numpy() * (high.alpha - low.alpha))
+
+    def _calmed(self, piece: _Piece) -> _Piece:
+        """The piece without what only a spike of the path can have attributed to it."""
+        if piece.gradients is None:
+            return piece
+        most = SPIKE * np.abs(piece.gained()[: len(piece.attributed)]) + SLACK
+        share = np.minimum(1, most / np.maximum(np.abs(piece.attributed), 1e-9))
+        calm = piece.gradients * torch.from_numpy(share).float()[:, None, None, None]
+        return piece._replace(gradients=calm, attributed=piece.attributed * share)
 
     def _thirds(self, piece: _Piece) -> list[_Piece]:
         """The piece cut in three; what was measured in its middle serves the middle third."""
