@@ -63,10 +63,11 @@ class Shown:
     cause: str = ""
 
 
-def options() -> argparse.ArgumentParser:
-    """The options that all scripts over these sets share."""
+def options(*, sets: bool = True) -> argparse.ArgumentParser:
+    """The options that all scripts over these sets share; ``sets`` are named where asked for."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("sets", nargs="+")
+    if sets:
+        parser.add_argument("sets", nargs="+")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--half", choices=[*SEEDS, "all"], default="fresh")

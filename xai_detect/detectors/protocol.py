@@ -105,6 +105,16 @@ class FinerDetector(RawDetector, Protocol):
 
 
 @runtime_checkable
+class SharingDetector(RawDetector, Protocol):
+    """A detector that tells its detections and the predictions behind them from one pass."""
+
+    def look(
+        self, pixels: Float[Tensor, "1 3 i j"], frame: Frame, confidence: float = 0.25
+    ) -> tuple[Detections, "Named"]:
+        """What ``detect`` and ``named`` give for one input."""
+
+
+@runtime_checkable
 class NamedDetector(RawDetector, Protocol):
     """A detector whose targets call raw predictions by more than the number of their row."""
 

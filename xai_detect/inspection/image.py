@@ -18,7 +18,7 @@ from xai_detect.scores.scalars import class_survival
 from xai_detect.trust.budget import budget_named
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.trust.references import Reference
-from xai_detect.trust.scene import predictions
+from xai_detect.trust.scene import look, predictions
 from xai_detect.trust.verdict import judge
 from xai_detect.trust.weigh import Second, weigh
 from xai_detect.values.detections import Detections, Target, label_of
@@ -82,10 +82,11 @@ def inspect(
     spend, added = budget_named(budget), _method(method)
     rival = None if as_class is None else label_of(as_class, detector.class_names)
     placed = image if isinstance(image, Placed) else place(detector, load_image(image))
+    whole = None
     if detections is None:
-        detections = detect(detector, placed, confidence)
+        detections, whole = look(detector, placed, confidence)
     weighed = weigh(
-        detector, placed, detections, budget=spend, references=references, foreground=foreground,
+        detector, placed, detections, whole=whole, budget=spend, references=references, foreground=foreground,
         second=second, rival=rival, policy=policy,
     )  # fmt: skip
     targets = list(detections)

@@ -96,8 +96,9 @@ def again_statistics(
             leads.append(torch.tensor(torch.nan))
             continue
         near = overlaps[row] > 0  # what does not touch the box weighs nothing
-        strongest = (overlaps[row][near, None] * chances[seen][near]).amax(dim=0, keepdim=True)
-        weighed = strongest[0] if bool(near.any()) else torch.zeros(chances.shape[1])
+        weighed = torch.zeros(chances.shape[1])
+        if bool(near.any()):
+            weighed = (overlaps[row][near, None] * chances[seen][near]).amax(dim=0)
         mine = _log_odds(weighed[other])
         weighed = weighed.clone()
         weighed[other] = 0

@@ -11,7 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.detectors.match import named
-from xai_detect.detectors.protocol import Detector, Named, Raw, RawDetector, WhiteBoxDetector
+from xai_detect.detectors.protocol import (
+    Detector,
+    Named,
+    Raw,
+    RawDetector,
+    SharingDetector,
+    WhiteBoxDetector,
+)
 from xai_detect.scores.scalars import class_survival
 from xai_detect.scores.survival import FAINT, fitting_batch
 from xai_detect.values import boxes, fills
@@ -132,6 +139,14 @@ def predictions(detector: Detector, pixels: Float[Tensor, "n 3 i j"], frame: Fra
         found = named(detector, pixels)
         return [_single(found, row) for row in range(len(pixels))]
     return [_as_raw(reported, frame) for reported in detector.detect(pixels, frame, FAINT)]
+
+
+def look(detector: Detector, placed: Placed, confidence: float = 0.25) -> tuple[Detections, Named]:
+    """What a detector finds in an image, and the predictions behind it; one pass where it can."""
+    if isinstance(detector, SharingDetector):
+        return detector.look(placed.pixels, placed.frame, confidence)
+    found = detector.detect(placed.pixels, placed.frame, confidence)[0]
+    return found, predictions(detector, placed.pixels, placed.frame)[0]
 
 
 def lead(log_odds: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n"]:

@@ -61,6 +61,7 @@ def weigh(
     image: Image,
     detections: Detections,
     *,
+    whole: Named | None = None,
     budget: Budget = BUDGETS["standard"],
     references: Sequence[Reference] = (),
     foreground: Bool[Tensor, "h w"] | None = None,
@@ -76,6 +77,7 @@ def weigh(
         image: RGB in [0, 1], placed or not.
         detections: All that it found there: what was reported beside a detection enters its
             probability, though not what is said about *why*.
+        whole: The predictions behind them, from ``look``; None asks for them.
         budget: What to spend.
         references: Other images whose surroundings are tried; see ``trust.references``.
         foreground: What is known to be the object, in image pixels, for boxes that fill the image;
@@ -105,7 +107,8 @@ def weigh(
         )
     if not len(detections):
         return []
-    (whole,) = predictions(detector, placed.pixels, placed.frame)
+    if whole is None:
+        (whole,) = predictions(detector, placed.pixels, placed.frame)
     table = read_probabilities()
     numbers = statistics(
         detector, placed, detections, whole, finer=budget.finer,

@@ -123,12 +123,20 @@ class UltralyticsDetector:
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
     ) -> list[Detections]:
         """Find objects as ``YOLO.predict`` does: threshold, then suppress within each class."""
-        if not 0 <= confidence <= 1:
-            raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
+        _check_confidence(confidence)
         with lent(self.module), torch.no_grad():
             output = self._forward(pixels)
         rows = zip(output.logits.sigmoid(), output.boxes, output.candidates, strict=True)
         return [self._select(*row, frame, confidence) for row in rows]
+
+    def look(
+        self, pixels: Float[Tensor, "1 3 i j"], frame: Frame, confidence: float = 0.25
+    ) -> tuple[Detections, Named]:
+        """What ``detect`` and ``named`` give, from one pass."""
+        _check_confidence(confidence)
+        found = self.named(pixels)
+        (places,), (chances,) = found.raw.boxes[:, :, 0], found.raw.probabilities
+        return self._select(chances, places, found.candidates[0], frame, confidence), found
 
     def _select(
         self, scores: Tensor, boxes: Tensor, candidates: Tensor, frame: Frame, confidence: float
@@ -292,6 +300,11 @@ class UltralyticsDetector:
         boxes = (head.decode_bboxes(head.dfl(sides), anchors[None]) * strides).transpose(1, 2)
         corners: Tensor = boxes if head.end2end else xywh2xyxy(boxes)
         return corners
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 <= confidence <= 1:
+        raise InputError(f"confidence is {confidence}; expected a threshold in [0, 1]")
 
 
 def _entering(head: Any) -> tuple[str, ...]:
