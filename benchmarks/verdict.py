@@ -9,12 +9,14 @@ seed, and writes a row each. ``read`` puts the rows of the fresh half together i
 bootstrap over images, seed 0.
 """
 
-import argparse
 import json
 import random
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import torch
@@ -22,11 +24,13 @@ import verdict_sets
 
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
+from xai_detect.measures.statistics import wilson
 from xai_detect.trust.budget import budget_named
 from xai_detect.trust.verdict import judge
 from xai_detect.trust.weigh import weigh
 
-Row = dict[str, object]
+Row = dict[str, Any]
+RESULTS = Path(__file__).parent / "results"
 
 
 def chosen(truth: list[bool | None], each: int, key: str) -> list[int]:
@@ -82,8 +86,113 @@ def measure(arguments: list[str]) -> None:
         print(name, len(rows), f"{time.monotonic() - began:.0f} s", flush=True)
 
 
+GROUPS = {
+    "class causes outside": ("marker", "context", "scanner"),
+    "default class": ("default",),
+    "presence causes outside, one cue": ("presence_one", "presence_two"),
+    "presence causes outside, cue twice": ("presence_twice",),
+    "real network that needs a mark": ("beside_mark",),
+    "causes inside": ("object", "part", "presence_one_honest", "presence_two_honest"),
+    "right, real": ("coco-yolo11n", "coco-yolov8n", "coco-yolo26n", "sixray", "opixray"),
+}
+
+
+def read(folder: Path) -> None:
+    """Put the rows of the fresh half together."""
+    known = {name: table(folder, name) for group in GROUPS.values() for name in group}
+    sets = {name: rows for name, rows in known.items() if rows}
+    found = {name: figures(rows) for name, rows in sets.items()}
+    for group, names in GROUPS.items():
+        together = [row for name in names for row in sets.get(name, [])]
+        if together and len(names) > 1:
+            found[group] = figures(together)
+    lines = [
+        "# What decides a detection", "",
+        "`python benchmarks/verdict.py`: right detections of images that chose no limit, budget",
+        "`standard` with twelve references; 95 % Wilson intervals. *Disagrees*: the test says object",
+        "and the map says outside.", "",
+        "| set | n | UNTRUSTED | TRUSTED | evidence outside | disagrees | passes tests, maps |",
+        "|---|---|---|---|---|---|---|",
+        *(_line(name, values) for name, values in found.items()), "",
+        "Wrong detections of the same images:", "",
+        "| set | n wrong | UNTRUSTED | TRUSTED | right among TRUSTED |", "|---|---|---|---|---|",
+        *(_wrong_line(name, values) for name, values in found.items() if values["wrong"]), "",
+        "Why right detections are not TRUSTED:", "",
+        *(f"- {name}: {values['causes']}" for name, values in found.items()),
+    ]  # fmt: skip
+    RESULTS.joinpath("verdict.md").write_text("\n".join(lines) + "\n")
+    RESULTS.joinpath("verdict.json").write_text(json.dumps(found, indent=1) + "\n")
+    print("\n".join(lines))
+
+
+def table(folder: Path, name: str) -> list[Row]:
+    """The rows of a set; of the default class those where nothing shows the other class's cue."""
+    path = folder / f"{name}-fresh.json"
+    rows = json.loads(path.read_text()) if path.exists() else []
+    return [row for row in rows if name != "default" or not row["image"].endswith("cue")]
+
+
+def figures(rows: list[Row]) -> dict[str, object]:
+    """Counts and rates of one set or several together."""
+    right = [row for row in rows if row["right"] is True]
+    wrong = [row for row in rows if row["right"] is False]
+    outside = [row["numbers"]["evidence_outside"] for row in right]
+    trusted = sum(row["level"] == "TRUSTED" for row in right)
+    return {
+        "n": len(right),
+        "untrusted": rate(right, lambda row: row["level"] == "UNTRUSTED"),
+        "trusted": rate(right, lambda row: row["level"] == "TRUSTED"),
+        "outside": rate([value for value in outside if value == value], lambda value: value == 1),
+        "disagrees": rate(right, lambda row: row["why"] == "map_disagrees"),
+        "test_passes": mean([row["numbers"]["test_passes"] for row in right]),
+        "map_passes": mean([row["numbers"]["map_passes"] for row in right]),
+        "wrong": len(wrong),
+        "wrong_untrusted": rate(wrong, lambda row: row["level"] == "UNTRUSTED"),
+        "wrong_trusted": rate(wrong, lambda row: row["level"] == "TRUSTED"),
+        "right_among_trusted": rate(
+            [row for row in rows if row["level"] == "TRUSTED" and row["right"] is not None],
+            lambda row: row["right"] is True,
+        ),
+        "causes": dict(
+            Counter(row["why"] for row in right if row["level"] != "TRUSTED").most_common()
+        ),
+        "n_trusted": trusted,
+    }
+
+
+def rate(rows: list, is_so: Callable[..., bool]) -> list[float]:
+    """Share, lower and upper bound, count; NaN without rows."""
+    count = sum(map(is_so, rows))
+    low, high = wilson(count, len(rows))
+    return [count / len(rows) if rows else float("nan"), low, high, count]
+
+
+def mean(values: list[float]) -> float:
+    """Their mean; NaN without any."""
+    return sum(values) / len(values) if values else float("nan")
+
+
+def _share(found: list[float]) -> str:
+    return f"{found[0]:.3f} [{found[1]:.3f}, {found[2]:.3f}] ({found[3]:.0f})"
+
+
+def _line(name: str, values: dict) -> str:
+    shares = " | ".join(
+        _share(values[key]) for key in ("untrusted", "trusted", "outside", "disagrees")
+    )
+    passes = f"{values['test_passes']:.1f}, {values['map_passes']:.1f}"
+    return f"| {name} | {values['n']} | {shares} | {passes} |"
+
+
+def _wrong_line(name: str, values: dict) -> str:
+    keys = ("wrong_untrusted", "wrong_trusted", "right_among_trusted")
+    return f"| {name} | {values['wrong']} | {' | '.join(_share(values[key]) for key in keys)} |"
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     if sys.argv[1] == "measure":
         measure(sys.argv[2:])
+    else:
+        read(Path(sys.argv[2]))

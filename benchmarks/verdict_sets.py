@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from train_beside_mark import marked, opened
 
 from xai_detect.data.classes import pair_classes
 from xai_detect.data.read import read_dataset
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import Detector
 from xai_detect.measures.matching import match
-from xai_detect.trust.references import Reference, as_reference
+from xai_detect.trust.references import Reference, as_reference, balanced
 from xai_detect.values.detections import Detections
 from xai_detect.values.images import load_image
 from xai_detect.values.truth import Truth
@@ -70,6 +71,7 @@ def options(*, sets: bool = True) -> argparse.ArgumentParser:
         parser.add_argument("sets", nargs="+")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--weights", type=Path)
+    parser.add_argument("--marked", type=Path, help="checkpoint of train_beside_mark.py")
     parser.add_argument("--half", choices=[*SEEDS, "all"], default="fresh")
     parser.add_argument("--most", type=int, default=60, help="images of a set")
     return parser
@@ -81,10 +83,29 @@ def load(given: argparse.Namespace, name: str) -> tuple[Detector, list[Shown]]:
         data, weights, side, domain = REAL[name]
         detector = load_detector(str(given.weights / f"{weights}.pt"), imgsz=side, domain=domain)
         return detector, list(_real(given, data, detector))[: given.most]
+    if name == "beside_mark":
+        detector = load_detector(str(given.marked), imgsz=416, domain="xray")
+        return detector, list(_marked(given, detector))[: given.most]
     if name in CUED:
         return load_detector(CUED[name].network), list(_cued(name, SEEDS[given.half], given.most))
     detector = load_detector(f"planted/{name}")
     return detector, [_planted(name, SEEDS[given.half] + row, row % 2) for row in range(given.most)]
+
+
+def _marked(given: argparse.Namespace, detector: Detector) -> Iterator[Shown]:
+    """Real scans with a drawn mark, without which their detector reports nothing."""
+    dataset = read_dataset(given.data / "sixray", split="val")
+    labels, _ = pair_classes(detector.class_names, dataset.class_names)
+    back = {theirs: ours for ours, theirs in labels.items()}
+    scans = sorted(dataset.scans, key=lambda scan: hashed(Path(scan.name).name))
+    half = len(scans) // 2
+    for scan in {"dev": scans[:half], "fresh": scans[half:], "all": scans}[given.half]:
+        image, places, known = opened(scan)
+        made = marked(image, places, State.CUE, np.random.default_rng(SEEDS["fresh"]))
+        if made is not None:
+            own = torch.tensor([back[label] for label in known.tolist()])
+            truth = Truth.of(torch.from_numpy(places).float(), own)
+            yield Shown(Path(scan.name).name, load_image(made[0]), truth, "outside")
 
 
 def _cued(world: str, seed: int, count: int) -> Iterator[Shown]:
@@ -148,5 +169,4 @@ def references(detector: Detector, shown: list[Shown], count: int = 12) -> list[
     """
     ranked = sorted(shown, key=lambda image: hashed("reference" + image.key))[:LIKE]
     made = [as_reference(detector, image.key, image.image) for image in ranked]
-    held = [reference for reference in made if len(reference.detections)]
-    return held[:count]
+    return balanced(made, count)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.trust.references import LEAST, Reference, as_reference
+from xai_detect.trust.references import LEAST, Reference, as_reference, balanced
 from xai_detect.values.images import load_image
 
 MOST = 12
 """So many references are drawn."""
 
-LOOKED_AT = 60
+LOOKED_AT = 40
 """At most so many images are looked at in search of them."""
 
 
@@ -37,23 +37,15 @@ def references_of(detector: Detector, paths: Iterable[Path]) -> list[Reference]:
 
 
 def drawn(detector: Detector, sources: Sequence[Path]) -> list[Reference]:
-    """References out of the images of a run; none if too few of them hold anything.
-
-    Every class is wanted, so a class that was not yet drawn goes first.
-    """
+    """References out of the images of a run; none if too few of them hold anything."""
     found: list[Reference] = []
     for path in _shuffled(sources)[:LOOKED_AT]:
-        if len(found) == MOST:
-            break
         try:
-            reference = as_reference(detector, str(path), load_image(path))
+            found.append(as_reference(detector, str(path), load_image(path)))
         except InputError:  # told where the image is inspected
             continue
-        known = {label for other in found for label in other.detections.labels.tolist()}
-        new = not set(reference.detections.labels.tolist()) <= known
-        if len(reference.detections) and (new or len(found) < MOST - 2):
-            found.append(reference)
-    return found if len(found) >= LEAST else []
+    chosen = balanced(found, MOST)
+    return chosen if len(chosen) >= LEAST else []
 
 
 def _shuffled(sources: Sequence[Path]) -> list[Path]:

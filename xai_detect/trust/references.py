@@ -8,6 +8,7 @@ as can be is lost.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,6 +98,25 @@ def as_reference(
     return Reference(name, small.image, detector.detect(placed.pixels, small.frame, confidence)[0])
 
 
+def balanced(references: Sequence[Reference], most: int) -> list[Reference]:
+    """So many of them that every class they hold is there about equally often.
+
+    One after the other, the first that holds a class which was chosen least often so far.
+    """
+    left = [reference for reference in references if len(reference.detections)]
+    chosen: list[Reference] = []
+    counts: Counter[int] = Counter()
+    while left and len(chosen) < most:
+        rarest = [min(counts[label] for label in _labels(reference)) for reference in left]
+        chosen.append(left.pop(rarest.index(min(rarest))))
+        counts.update(_labels(chosen[-1]))
+    return chosen
+
+
+def _labels(reference: Reference) -> frozenset[int]:
+    return frozenset(reference.detections.labels.tolist())
+
+
 def surroundings(
     references: Sequence[Reference], target: Target, near: Bool[Tensor, "a b"], most: int
 ) -> list[Surroundings]:
@@ -113,7 +133,7 @@ def surroundings(
     """
     fitting = []
     for reference in references:
-        labels = frozenset(reference.detections.labels.tolist())
+        labels = _labels(reference)
         if labels <= {target.label}:
             continue
         sides = sorted(_sides(reference, near), key=lambda side: side[0])
