@@ -145,7 +145,9 @@ def class_survival(raw: Raw, box: Box, frame: Frame) -> Float[Tensor, "b c"]:
     """
     wanted = frame.boxes_to_input(torch.tensor([box])).to(raw.boxes)
     overlap = boxes.iou(wanted, raw.boxes.flatten(0, 2))[0].view(raw.boxes.shape[:3])
-    return torch.where(overlap >= SAME_OBJECT, raw.probabilities, 0.0).amax(dim=1)
+    found = torch.where(overlap >= SAME_OBJECT, raw.probabilities, 0.0)
+    none = found.new_zeros(found.shape[0], found.shape[2])  # a black box may report nothing at all
+    return found.amax(dim=1) if found.shape[1] else none
 
 
 def survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor, "b k"]:
