@@ -98,6 +98,8 @@ def presence(
     """
     if bool(near.all()):
         return Presence(Answer.UNMEASURED, "no_surroundings")
+    if not target.score > 0:
+        return Presence(Answer.UNMEASURED, "no_score")
     asked = _Question(scene, target, near, tuple(alone))
     if min(alone) >= KEEP:
         return asked.done(Answer.OBJECT, "alone")
@@ -172,7 +174,7 @@ class _Question:
 
     def restoring(self, part: Box) -> tuple[list[Box], str]:
         """A part grown until box and part alone bring back what the box alone had lost."""
-        grown = [_cut(boxes.grow(part, by, 0), self.scene.size) for by in GROWN]
+        grown = [_cut(boxes.grow(part, by, 0.0), self.scene.size) for by in GROWN]
         fit = [place for place in grown if self.small([place])]
         if not fit and self.small([part]):
             fit = [part]
@@ -202,7 +204,7 @@ class _Question:
             place = self.search(partial(self.shown, taken=taken, fill=lost[0]))
             if place is None:
                 break
-            place = _cut(boxes.grow(place, GROWN[0], 0), self.scene.size)
+            place = _cut(boxes.grow(place, GROWN[0], 0.0), self.scene.size)
             found.append(place)
             if not self.small(found):
                 return []

@@ -65,7 +65,7 @@ def reasons(
         most: So many of them are asked at most; 0 leaves the swap out.
         search: Whether to look for the place that decides presence.
     """
-    if bool(near.all()):
+    if bool(near.all()) or not target.score > 0:  # all is read as a share of the score
         found = presence(scene, target, near, ())
         margin = float(lead(scene.log_odds([scene.content], [whole], target), target.label)[0])
         return Reasons(found, Naming(Answer.UNMEASURED, found.stage, margin))
