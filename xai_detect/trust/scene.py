@@ -103,11 +103,13 @@ class Scene:
         """Log-odds of every class at the very raw prediction that became the target.
 
         Read off ``answers``, which the detector gave for ``copies``, where they hold it; else asked
-        for: the proposals of a two-stage detector are others in every copy.
+        for: the proposals of a two-stage detector are others in every copy. NaN for a box from
+        elsewhere, which has no raw prediction.
         """
         rows = [_at(answer, target) for answer in answers]
         missing = [place for place, row in enumerate(rows) if row is None]
-        if missing and isinstance(self.detector, WhiteBoxDetector):
+        known = target.candidate != UNKNOWN
+        if missing and known and isinstance(self.detector, WhiteBoxDetector):
             asked = self._candidate(self.detector, [copies[place] for place in missing], target)
             for place, row in zip(missing, asked, strict=True):
                 rows[place] = row

@@ -15,7 +15,7 @@ from xai_detect.explainers.gradients.sighted import SCALARS, Settling, SightedGr
 from xai_detect.explainers.protocol import settings_of
 from xai_detect.trust.maps import Shares, shares
 from xai_detect.trust.scene import Scene
-from xai_detect.values.detections import Target
+from xai_detect.values.detections import UNKNOWN, Target
 from xai_detect.values.findings import Explanation
 
 
@@ -66,13 +66,16 @@ def witness(
     Args:
         scene: The image.
         target: The detection.
-        method: How they are made; None makes none, as does a detector without gradients.
+        method: How they are made; None makes none, as does a detector without gradients, or a box
+            from elsewhere that has no raw prediction.
         box: The box, over content pixels.
         near: The same with its ring.
         rival: The class that the second map compares with; None takes the runner-up.
     """
     detector = scene.detector
     if method is None or not isinstance(detector, WhiteBoxDetector):
+        return Witness()
+    if target.candidate == UNKNOWN:
         return Witness()
     start = time.perf_counter()
     with lent(detector.module):
