@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.protocol import RawDetector, WhiteBoxDetector
 from xai_detect.trust.references import Surroundings
 from xai_detect.trust.scene import Scene, lead
 from xai_detect.values.detections import Target
@@ -116,8 +116,7 @@ def naming(
     """
     margin = float(lead(whole[None], target.label)[0])
     if math.isnan(margin):
-        stage = "one_class" if len(whole) < 2 else "no_raw_predictions"
-        return Naming(Answer.UNMEASURED, stage)
+        return Naming(Answer.UNMEASURED, _no_margin(scene, whole))
     if margin <= 0:
         return Naming(Answer.UNMEASURED, "another_leads", margin)
     if float((~near).float().mean()) < SURROUNDINGS:
@@ -156,14 +155,21 @@ def map_decides(
         return naming
     asked = _Question(scene, target, near, naming.margin)
     region = region & ~near
-    placebo = elsewhere(region, region.float(), ~near)
-    ratios, seen, _ = asked.margins([scene.without(part, BLUR) for part in (region, placebo)])
-    if not (asked.lost(ratios[0], seen[0], HIDE) and ratios[1] > PLACEBO):
+    hidden, placebo, seen = asked.without(region, region.float())
+    if not (asked.lost(hidden, seen, HIDE) and placebo > PLACEBO):
         return naming
     return replace(
         naming, answer=Answer.SURROUNDINGS, stage="map", region=region,
-        hidden=ratios[0], placebo=ratios[1], seen=seen[0],
+        hidden=hidden, placebo=placebo, seen=seen,
     )  # fmt: skip
+
+
+def _no_margin(scene: Scene, whole: Float[Tensor, "c"]) -> str:
+    """Why there is none."""
+    if len(whole) < 2:
+        return "one_class"
+    shows = isinstance(scene.detector, RawDetector)
+    return "no_candidate" if shows else "no_raw_predictions"
 
 
 @dataclass
@@ -209,14 +215,26 @@ class _Question:
             region = strongest(evidence, ~self.near, area)
             if not bool(region.any()):
                 return False
-            placebo = elsewhere(region, evidence, ~self.near)
-            copies = [self.scene.without(part, BLUR) for part in (region, placebo)]
-            ratios, seen, _ = self.margins(copies)
+            hidden, placebo, seen = self.without(region, evidence)
             self.region = region
-            self.measured |= {"hidden": ratios[0], "placebo": ratios[1], "seen": seen[0]}
-            if self.lost(ratios[0], seen[0], HIDE):
-                return ratios[1] > PLACEBO
+            self.measured |= {"hidden": hidden, "placebo": placebo, "seen": seen}
+            if self.lost(hidden, seen, HIDE):
+                return placebo > PLACEBO
         return False
+
+    def without(
+        self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]
+    ) -> tuple[float, float, float]:
+        """Ratio without a region, ratio without a placebo, and what some class keeps.
+
+        The placebo's is NaN where there is no room for half of it: next to nothing hidden is no
+        comparison.
+        """
+        placebo = elsewhere(region, evidence, ~self.near)
+        copies = [self.scene.without(part, BLUR) for part in (region, placebo)]
+        ratios, seen, _ = self.margins(copies)
+        room = 2 * int(placebo.sum()) >= int(region.sum())
+        return ratios[0], ratios[1] if room else math.nan, seen[0]
 
     def evidence(self, detector: WhiteBoxDetector) -> Float[Tensor, "a b"]:
         """What each pixel of the image gives the margin that the blur does not, to first order."""
