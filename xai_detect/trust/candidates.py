@@ -36,7 +36,8 @@ def own_statistics(found: Detections, whole: Named, frame: Frame) -> dict[str, F
     """The numbers of ``OWN``, one per detection.
 
     - ``confidence``: its log-odds.
-    - ``margin``: less those of the strongest other class at the same raw prediction.
+    - ``margin``: less those of the strongest other class at the same raw prediction; NaN of a
+      sealed black box, which tells no other.
     - ``overlap_same``, ``overlap_other``: largest IoU with a stronger detection of the same class,
       and of another.
     - ``agreement``: mean IoU with the raw predictions around the box; 1 without any.
@@ -54,15 +55,12 @@ def own_statistics(found: Detections, whole: Named, frame: Frame) -> dict[str, F
     around, close = overlaps > AROUND, overlaps > CLOSE
     mine = chances[seen][:, found.labels].T
     agreement = (overlaps * around).sum(dim=1) / around.sum(dim=1)
-    rows = _rows(found, whole, places)
-    others = chances[rows].clone()
-    others[torch.arange(len(found)), found.labels] = 0
     each = boxes.iou(found.boxes, found.boxes)
     stronger = found.scores[None, :] > found.scores[:, None]
     same = found.labels[None, :] == found.labels[:, None]
     return {
         "confidence": _log_odds(found.scores),
-        "margin": _log_odds(found.scores) - _log_odds(others.amax(dim=1)),
+        "margin": _margins(found, whole, places),
         "overlap_same": _largest(torch.where(stronger & same, each, 0.0)),
         "overlap_other": _largest(torch.where(stronger & ~same, each, 0.0)),
         "agreement": torch.where(around.any(dim=1), agreement, 1.0),
@@ -96,11 +94,9 @@ def again_statistics(
             leads.append(torch.tensor(torch.nan))
             continue
         near = overlaps[row] > 0  # what does not touch the box weighs nothing
-        weighed = torch.zeros(chances.shape[1])
-        if bool(near.any()):
-            weighed = (overlaps[row][near, None] * chances[seen][near]).amax(dim=0)
+        each = overlaps[row][near, None] * chances[seen][near]
+        weighed = each.amax(dim=0) if len(each) else torch.zeros(chances.shape[1])
         mine = _log_odds(weighed[other])
-        weighed = weighed.clone()
         weighed[other] = 0
         best.append(mine)
         leads.append(mine - _log_odds(weighed.amax()))
@@ -117,6 +113,14 @@ def placed(raw: Raw, frame: Frame) -> Float[Tensor, "a 4"]:
     else:
         places = places[:, 0]
     return frame.boxes_to_image(places).cpu()
+
+
+def _margins(found: Detections, whole: Named, places: Float[Tensor, "a 4"]) -> Float[Tensor, "n"]:
+    if bool((whole.candidates == UNKNOWN).all()):
+        return torch.full((len(found),), torch.nan)
+    others = whole.raw.probabilities[0].cpu()[_rows(found, whole, places)]
+    others[torch.arange(len(found)), found.labels] = 0
+    return _log_odds(found.scores) - _log_odds(others.amax(dim=1))
 
 
 def _rows(found: Detections, whole: Named, places: Float[Tensor, "a 4"]) -> Tensor:

@@ -2,8 +2,8 @@
 
 No map and no removal test enters it: they say what decides, and nothing about being right
 (measured: ``docs/verdicts.md``). Three recipes, by what was looked at: ``quick`` the raw
-predictions alone, ``standard`` also one pass at ``FINER`` times the resolution, ``second`` another
-detector as well.
+predictions alone, ``standard`` also one pass at ``FINER`` times the resolution, ``second`` also
+another detector.
 
 The coefficients that ship are in ``probability.json``, with the data that they were fitted on. For
 any other detector they are a starting point and not a calibration, and are labelled so.
