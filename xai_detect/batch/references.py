@@ -50,4 +50,7 @@ def drawn(detector: Detector, sources: Sequence[Path]) -> list[Reference]:
 
 def _shuffled(sources: Sequence[Path]) -> list[Path]:
     """An order that has nothing to do with names or folders, and is always the same."""
-    return sorted(sources, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
+    # Namesakes in several folders follow each other in the order of those.
+    return sorted(
+        sources, key=lambda path: (hashlib.sha256(path.name.encode()).hexdigest(), str(path))
+    )

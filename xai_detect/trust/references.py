@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -139,7 +140,7 @@ def surroundings(
         sides = sorted(_sides(reference, near), key=lambda side: side[0])
         if sides:
             disturbed, side, holes = sides[0]
-            key = (target.label in labels, disturbed, _shuffled(reference.name))
+            key = (target.label in labels, disturbed, _shuffled(reference.name), reference.name)
             fitting.append((key, Surroundings(side, holes, labels - {target.label})))
     fitting.sort(key=lambda row: row[0])
     without = [row for row in fitting if not row[0][0]]
@@ -160,8 +161,8 @@ def _sides(
 
 
 def _shuffled(name: str) -> str:
-    """An order that has nothing to do with names, and is always the same."""
-    return hashlib.sha256(name.encode()).hexdigest()
+    """An order that has nothing to do with names or folders, and is always the same."""
+    return hashlib.sha256(Path(name).name.encode()).hexdigest()
 
 
 def _holes(found: Detections, near: Bool[Tensor, "a b"]) -> Bool[Tensor, "a b"]:
