@@ -13,6 +13,7 @@ Another quantity than plain integrated gradients, which stay ``integrated_gradie
 cut where the scores change; a piece whose gradient misses its own change is cut again.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -263,7 +264,7 @@ class SightedPath:
 
 def _between(low: _Point, high: _Point, share: float) -> float:
     """A place between two others, in the root of alpha."""
-    first, last = low.alpha**0.5, high.alpha**0.5
+    first, last = math.sqrt(low.alpha), math.sqrt(high.alpha)
     return (first + share * (last - first)) ** 2
 
 
@@ -344,14 +345,15 @@ class SightedGradients:
             rival: The class that the lead is over; None takes the runner-up.
             both: Whether the second is wanted; with one class there is none.
         """
-        if both and rival is None:
+        looked = both and rival is None
+        if looked:
             rival = runner_up(detector, placed, target)
         start = baseline_image(placed.image, self.baseline, detector.provenance.domain)
         entered = placed.frame.to_input(start[None])
         path = SightedPath(detector, placed, target, entered, rival if both else None)
         found = path.integrate(self.first, self.most, self.tolerance)
         spent = {
-            "forward_passes": float(found.forward_passes),
+            "forward_passes": float(found.forward_passes + (looked and rival is not None)),
             "backward_passes": float(found.backward_passes),
         }
         change = (placed.pixels - entered)[0, :, *placed.frame.content]
