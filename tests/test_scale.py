@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from cues import CUE, OTHER, CueToy, shown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import COLOURS, ToyDetector, scene
@@ -18,38 +19,58 @@ def doubled(image):
     return image.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
 
 
-def compared(method, image, elsewhere=0.0):
-    detector = ToyDetector(letterbox=64, elsewhere=elsewhere)
-    return (xd.inspect(detector, one, method=method) for one in (image, doubled(image)))
+def compared(detector, image, **options):
+    return [xd.inspect(detector, one, **options) for one in (image, doubled(image))]
+
+
+def same_in_input_pixels(frame, one, other):
+    """A map that is resized to the image loses its edges, and those alone."""
+    seen = frame.map_to_content(other.heatmap)
+    scale = float(one.heatmap.abs().max())
+    gap = float((seen / seen.sum() - one.heatmap / one.heatmap.sum()).abs().mean())
+    return gap < 0.1 * scale / float(one.heatmap.sum().abs())
 
 
 @pytest.mark.parametrize(
     "method", ["integrated_gradients", "input_x_gradient", "grad_cam", "d_rise", "occlusion"]
 )
 def test_every_kind_of_map_is_the_same_in_input_pixels(method):
-    small, large = compared(method, scene(("red", 2, 3), ("green", 6, 6), background=0.5))
-    frame = ToyDetector(letterbox=64).frame((128, 128))
-    assert len(small.explanations) == len(large.explanations) == 2
-    for one, other in zip(small.explanations, large.explanations, strict=True):
-        seen = frame.map_to_content(other.heatmap)
-        scale = float(one.heatmap.abs().max())
-        # a map that is resized to the image loses its edges, and those alone
-        assert float((seen / seen.sum() - one.heatmap / one.heatmap.sum()).abs().mean()) < (
-            0.1 * scale / float(one.heatmap.sum().abs())
-        )
+    detector = ToyDetector(letterbox=64)
+    image = scene(("red", 2, 3), ("green", 6, 6), background=0.5)
+    small, large = compared(detector, image, method=method, budget="quick")
+    frame = detector.frame((128, 128))
+    assert len(small.added) == len(large.added) == 2
+    for one, other in zip(small.added, large.added, strict=True):
+        assert same_in_input_pixels(frame, one, other)
 
 
-@settings(max_examples=12)
-@given(squares=cells, elsewhere=st.sampled_from([0.0, 0.6]))
-def test_verdict_and_evidence_are_the_same(squares, elsewhere):
-    image = scene(*squares, background=0.5)
-    small, large = compared("integrated_gradients", image, elsewhere)
-    assert [verdict.level for verdict in small.verdicts] == [
-        verdict.level for verdict in large.verdicts
-    ]
+def same(small, large, frame):
+    for one, other in zip(small.verdicts, large.verdicts, strict=True):
+        assert (one.level, one.cause, one.reason) == (other.level, other.cause, other.reason)
     for one, other in zip(small.evidence, large.evidence, strict=True):
-        assert set(one) == set(other)
+        assert one.words == other.words
         for name, value in one.items():
-            assert other[name] == pytest.approx(value, abs=0.02, nan_ok=True), name
-    for one, other in zip(small.targets, large.targets, strict=True):
+            assert other[name] == pytest.approx(value, abs=0.02, rel=0.02, nan_ok=True), name
+        for name, places in one.places.items():
+            twice = [[2 * side for side in place] for place in places]
+            assert [pytest.approx(place) for place in other.places[name]] == twice
+    for one, other in zip(small.detections, large.detections, strict=True):
         torch.testing.assert_close(torch.tensor(other.box), 2 * torch.tensor(one.box))
+    for one, other in zip(small.explanations, large.explanations, strict=True):
+        assert same_in_input_pixels(frame, one, other)
+
+
+@settings(max_examples=8)
+@given(squares=cells, elsewhere=st.sampled_from([0.0, 0.6]))
+def test_verdict_evidence_and_maps_are_the_same(squares, elsewhere):
+    detector = ToyDetector(letterbox=64, elsewhere=elsewhere)
+    small, large = compared(detector, scene(*squares, background=0.5))
+    same(small, large, detector.frame((128, 128)))
+
+
+@pytest.mark.parametrize("decides", ["nothing", "presence", "class"])
+def test_places_are_the_same_part_of_the_picture(decides):
+    detector = CueToy(decides, cues=[CUE, OTHER][: 2 if decides == "presence" else 1], letterbox=64)
+    small, large = compared(detector, shown(CUE, OTHER, background=0.7), budget="full")
+    assert len(small.verdicts) == 1
+    same(small, large, detector.frame((128, 128)))

@@ -70,7 +70,8 @@ def shares(
     """
     positive = smooth(heatmap).double().clamp(min=0)
     total = float(positive.sum())
-    if total == 0 or bool(near.all()) or bool(heatmap.max() == heatmap.min()):
+    no_sides = bool(near.all()) or not bool(near.any())  # the second: a box beside the image
+    if total == 0 or no_sides or bool(heatmap.max() == heatmap.min()):
         return NOTHING
     positive /= total
     inside, close = float(positive[box].sum()), float(positive[near].sum())

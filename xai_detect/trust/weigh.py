@@ -23,7 +23,7 @@ from xai_detect.trust.scene import Scene, predictions, ring
 from xai_detect.trust.witness import Witness, witness
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box
-from xai_detect.values.detections import Detections, Target
+from xai_detect.values.detections import UNKNOWN, Detections, Target
 from xai_detect.values.findings import Answer, Evidence, Explanation
 from xai_detect.values.frame import nearest
 
@@ -104,6 +104,10 @@ def weigh(
         raise InputError(
             f"the foreground is a mask of {tuple(foreground.shape)}, but the image is {size}: pass "
             "one of the image's size"
+        )
+    if foreground is not None and not bool(foreground.any()):
+        raise InputError(
+            "the foreground is an empty mask; pass one that holds the object, or none at all"
         )
     if not len(detections):
         return []
@@ -235,7 +239,7 @@ def _rival(whole: Named, target: Target, rival: int | None) -> str:
     if rival is not None or len(target.class_names) < 2:
         return "" if rival is None else target.class_names[rival]
     rows = (whole.candidates[0] == target.candidate).nonzero()
-    if not len(rows):
+    if not len(rows) or target.candidate == UNKNOWN:
         return ""
     found = whole.raw.probabilities[0, int(rows[0])].clone()
     found[target.label] = -1
