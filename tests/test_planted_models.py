@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import xai_detect as xd
-from xai_detect.values.boxes import iou
-from xai_detect.values.findings import Level
 from xai_detect.xray.scenes.cued import CUED
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, render
 from xai_detect.xray.scenes.worlds import compose_apart
@@ -57,19 +54,3 @@ def test_planted_models_follow_their_cause_on_fresh_scans(world):
 def test_the_manifest_says_where_the_cause_lies(world):
     assert MODELS[f"planted/{world}"]["cause"] == ("inside" if world in HONEST else "outside")
     assert MODELS[f"planted/{world}"]["figures"]["flips"] >= 0.95
-
-
-@pytest.mark.parametrize("world", PLANTED)
-def test_verdicts_tell_honest_models_from_those_that_look_elsewhere(world):
-    detector = xd.load_detector(f"planted/{world}")
-    wanted = Level.TRUSTED if world in HONEST else Level.UNTRUSTED
-    for index in range(4):
-        planted = compose_apart(world, np.random.default_rng(960_000 + index), 192)
-        if planted.label != index % 2:
-            planted = planted.swapped()
-        made = render(planted, 192)
-        seen = xd.inspect(detector, made.image)
-        (x1, y1, x2, y2), label = seen.targets[0].box, seen.targets[0].label
-        overlap = iou(torch.tensor([[x1, y1, x2, y2]]), torch.tensor([made.box]))
-        assert (label, float(overlap) > 0.5) == (made.label, True)
-        assert seen.verdicts[0].level is wanted, f"{made.class_name}: {seen.verdicts[0].sentence}"
