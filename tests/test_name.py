@@ -75,6 +75,17 @@ def test_a_cue_that_names_the_item_is_found_and_hidden(domain, cue):
     assert float(found.region.float().mean()) < 0.1
 
 
+def test_without_evidence_outside_there_is_no_place():
+    class Flat(CueToy):
+        def candidate(self, pixels, targets, frame):
+            found = super().candidate(pixels.detach(), targets, frame)
+            return found._replace(log_odds=found.log_odds + 0 * pixels.sum())
+
+    found = asked(Flat("class"), shown(CUE))
+    assert (found.answer, found.stage) == (Answer.UNCLEAR, "hide")
+    assert found.region is None
+
+
 def test_without_gradients_the_place_is_not_looked_for():
     found = asked(RawToy(CueToy("class")), shown(CUE))
     assert (found.answer, found.stage) == (Answer.UNCLEAR, "hide")

@@ -218,6 +218,23 @@ def test_a_cause_that_is_a_large_part_of_the_image_is_no_place():
     assert (found.answer, found.stage) == (Answer.UNCLEAR, "large")
 
 
+CORNER = (0.0, 0.0, 8.0, 8.0)
+
+
+def test_a_place_that_would_grow_too_large_stays_as_it_is():
+    middle = [0.9] * 4 + [0.2]
+    found, _ = told((0.1, 0.1), [*middle * 2, *[0.9] * 5, 0.5, 0.2, 0.6], box=CORNER)
+    assert (found.answer, found.stage) == (Answer.SURROUNDINGS, "confirmed")
+    assert found.places[0] == pytest.approx((20.48, 20.48, 43.52, 43.52))
+
+
+def test_two_large_places_are_no_places():
+    shares = [*[0.9] * 5, 0.6, *[0.1] * 5]  # hidden none matters, shown the first part is enough
+    found, where = told((0.1, 0.1), shares, box=CORNER)
+    assert (found.answer, found.stage, found.places) == (Answer.UNCLEAR, "no_place", ())
+    assert where.shares == []
+
+
 def test_without_surroundings_or_a_score_nothing_is_measured():
     everything = torch.ones(SIZE, dtype=torch.bool)
     found = presence(Fixed([]), one(), everything, ())

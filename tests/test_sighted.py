@@ -17,7 +17,11 @@ from xai_detect.explainers.gradients.integrated import baseline_image
 from xai_detect.explainers.gradients.sighted import (
     FLOOR,
     SCALARS,
+    SHORTEST,
     SightedGradients,
+    SightedPath,
+    _Piece,
+    _Point,
     runner_up,
 )
 from xai_detect.inspection.image import detect
@@ -178,6 +182,19 @@ def test_more_pieces_are_cut_until_the_tolerance_is_met():
     assert strict["forward_passes"] > loose["forward_passes"]
     assert strict["completeness_error"] < loose["completeness_error"]
     assert strict["completeness_error"] < 0.01
+
+
+def test_pieces_too_short_to_matter_are_not_cut():
+    """A step within single precision would be cut for ever."""
+    detector, image = CASES["curved"]
+    placed, target = asked(detector, image)
+    path = SightedPath(detector, placed, target, torch.zeros_like(placed.pixels), None)
+    whole = np.array([1.0, 1.0])
+    for width, counts in ((SHORTEST * 0.9, False), (SHORTEST * 1.1, True)):
+        low, high = _Point(0.5, 1.0, 0.0), _Point(0.5 + width, 2.0, 0.0)
+        piece = _Piece(low, high, None, np.zeros(1))
+        assert (path._miss(piece, whole) == 1) == counts
+        assert (path._miss(piece, whole) == 0) != counts
 
 
 def test_the_map_before_the_last_cut_is_another_one_and_close():

@@ -144,6 +144,8 @@ def test_what_a_sealed_detector_does_not_show_is_unmeasured():
     (raw,) = weighed(RawToy(CueToy("nothing")), IMAGE)
     assert math.isfinite(raw.evidence["probability"])
     assert raw.evidence.words["rival"] == "plain"
+    (full,) = weighed(RawToy(CueToy("nothing")), IMAGE, budget=BUDGETS["full"])
+    assert math.isnan(full.evidence["repeatability"]), "there is no map to repeat"
 
 
 @pytest.mark.parametrize("wrap", [lambda toy: toy, RawToy, SealedToy])
