@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xai_detect.trust.maps import NOTHING, Shares, best_elsewhere, bounds, shares, smooth
+from xai_detect.trust.maps import NOTHING, bounds, shares, smooth, strongest_spot
 from xai_detect.trust.repeatability import similarity
 from xai_detect.values import boxes
 
@@ -28,13 +28,14 @@ def test_shares_by_hand():
     assert found.box == pytest.approx(0.6, abs=5e-3)  # the smoothed spots reach over the edges
     assert found.ring == pytest.approx(0.3, abs=5e-3)
     assert found.outside == pytest.approx(0.1, abs=2e-3)
-    assert found.elsewhere == pytest.approx(0.07, abs=2e-3)
     assert found.box + found.ring + found.outside == pytest.approx(1)
-    assert found.ratio == found.elsewhere / (found.box + found.ring)
+    assert 0.015 < found.elsewhere < 0.07, "a square of six pixels holds most of the larger spot"
+    assert found.gathered == found.elsewhere / found.outside
+    assert found.ratio == pytest.approx(0.7 / 6, rel=0.02), "the same part of each of two spots"
     x1, y1, x2, y2 = found.region
-    assert (x2 - x1, y2 - y1) == (29, 29)
-    assert x1 <= 44 <= 56 <= x2 <= 60, "all of the smoothed spot"
-    assert y1 <= 44 <= 56 <= y2 <= 60
+    assert (x2 - x1, y2 - y1) == (6, 6)
+    assert x1 <= 49 < 52 <= x2
+    assert y1 <= 49 < 52 <= y2
 
 
 @pytest.mark.parametrize("heatmap", [torch.zeros(SIZE), torch.ones(SIZE), -torch.rand(SIZE) - 0.1])
@@ -46,62 +47,54 @@ def test_a_map_without_evidence_has_no_shares(heatmap):
 def test_without_two_sides_there_are_no_shares(near):
     heatmap = torch.rand(SIZE, generator=torch.Generator().manual_seed(0))
     found = shares(heatmap, near, near)
-    assert all(math.isnan(value) for value in (*found[:4], found.ratio))
+    assert all(math.isnan(value) for value in found[:6])
     assert found.region is None
 
 
-@pytest.mark.parametrize(
-    ("box", "ring", "elsewhere", "ratio"),
-    [(0.5, 0.25, 0.15, 0.2), (0.0, 0.0, 0.4, math.inf), (0.0, 0.5, 0.5, 1.0)],
-)
-def test_the_ratio_is_evidence_elsewhere_over_box_and_ring(box, ring, elsewhere, ratio):
-    assert Shares(box, ring, 1 - box - ring, elsewhere, None).ratio == pytest.approx(ratio)
+def test_without_evidence_in_the_box_the_ratio_has_no_end():
+    heatmap = torch.zeros(SIZE)
+    heatmap[50, 50] = 1.0
+    found = shares(heatmap, square(2, 2, 9), square(0, 0, 13))
+    assert (found.box, found.ratio) == (0, math.inf)
+    assert found.gathered == pytest.approx(found.elsewhere, abs=1e-9)
 
 
-def test_without_evidence_anywhere_the_ratio_is_unmeasured():
-    assert math.isnan(Shares(0.0, 0.0, 1.0, 0.0, None).ratio)
+def test_evidence_all_over_is_not_gathered():
+    spread, spot = torch.ones(SIZE), torch.zeros(SIZE)
+    spread[20, 20] = spot[20, 20] = 3.0
+    spot[50, 50] = 3.0
+    box, near = square(14, 14, 13), square(8, 8, 25)
+    assert shares(spread, box, near).gathered < 0.05
+    assert shares(spot, box, near).gathered > 0.5
 
 
-def slow_best(evidence, near):
-    """All windows of the size of what is near: those that touch it only if there are no others."""
-    rows, columns = near.nonzero().T
-    tall = int(rows.max() - rows.min()) + 1
-    wide = int(columns.max() - columns.min()) + 1
+def slow_best(evidence, counted, side, avoided):
+    """All squares: those that touch what is avoided only if there are no others."""
+    tall, wide = min(side, evidence.shape[0]), min(side, evidence.shape[1])
     free, touching = [], []
-    for top in range(near.shape[0] - tall + 1):
-        for left in range(near.shape[1] - wide + 1):
-            window = torch.zeros_like(near)
+    for top in range(evidence.shape[0] - tall + 1):
+        for left in range(evidence.shape[1] - wide + 1):
+            window = torch.zeros_like(counted)
             window[top : top + tall, left : left + wide] = True
-            around = torch.zeros_like(near)
-            around[max(top - 1, 0) : top + tall + 1, max(left - 1, 0) : left + wide + 1] = True
-            held = float(evidence[window & ~near].sum())
-            (touching if bool((around & near).any()) else free).append((held, top, left))
+            held = float(evidence[window & counted].sum())
+            (touching if bool((window & avoided).any()) else free).append((held, top, left))
     held, top, left = max(free or touching, key=lambda found: found[0])
-    return held, (float(left), float(top), float(left + wide), float(top + tall)), bool(free)
+    return held, (float(left), float(top), float(left + wide), float(top + tall))
 
 
 @given(
-    size=st.tuples(st.integers(3, 14), st.integers(3, 14)), seed=st.integers(0, 99), data=st.data()
+    size=st.tuples(st.integers(3, 14), st.integers(3, 14)),
+    side=st.integers(1, 16),
+    seed=st.integers(0, 99),
 )
-def test_the_best_region_elsewhere_is_that_of_a_slow_search(size, seed, data):
-    height, width = size
-    top, left = data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))
-    tall = data.draw(st.integers(1, height - top))
-    wide = data.draw(st.integers(1, width - left))
-    near = torch.zeros(size, dtype=torch.bool)
-    near[top : top + tall, left : left + wide] = True
-    evidence = torch.rand(size, generator=torch.Generator().manual_seed(seed)).double()
-    held, region = best_elsewhere(evidence, near)
-    expected, place, free = slow_best(evidence, near)
+def test_the_strongest_spot_is_that_of_a_slow_search(size, side, seed):
+    generator = torch.Generator().manual_seed(seed)
+    evidence = torch.rand(size, generator=generator).double()
+    counted, avoided = torch.rand(2, *size, generator=generator) > 0.4
+    held, region = strongest_spot(evidence, counted, side, avoided)
+    expected, place = slow_best(evidence, counted, side, avoided)
     assert held == pytest.approx(expected)
-    assert not free or region == place
-
-
-def test_the_best_region_has_the_size_of_an_irregular_mask():
-    near = square(10, 10, 6) | square(20, 12, 3)
-    evidence = torch.zeros(SIZE).double()
-    evidence[40:53, 40:46] = 1.0
-    assert best_elsewhere(evidence, near) == (13 * 6.0, (40.0, 40.0, 46.0, 53.0))
+    assert expected == 0 or region == place
 
 
 def test_bounds_hold_a_mask_and_no_more():

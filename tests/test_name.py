@@ -105,7 +105,7 @@ def test_a_default_is_found_in_the_surroundings_of_other_classes_only():
     honest = CueToy("nothing")
     found = asked(honest, shown(), other_images(honest, *cued))
     assert (found.answer, found.swap) == (Answer.OBJECT, Answer.OBJECT)
-    assert (found.swapped, found.renamed) == (1, 0), "the first that keeps the name settles it"
+    assert (found.swapped, found.renamed) == (2, 0), "two that keep the name settle it"
 
 
 def test_a_name_that_the_other_images_do_not_hold_is_not_taken_from_them():
@@ -175,7 +175,8 @@ RENAMES, KEEPS, WEAK = (-0.5, 1.0), (0.9, 1.0), (0.3, 1.0)
         ([RENAMES] * 4, Answer.SURROUNDINGS, 3, 3),
         ([RENAMES, WEAK, RENAMES, RENAMES], Answer.SURROUNDINGS, 4, 3),
         ([RENAMES, KEEPS, WEAK, RENAMES], Answer.OBJECT, 3, 1),
-        ([KEEPS, RENAMES, RENAMES, RENAMES], Answer.OBJECT, 1, 0),
+        ([KEEPS, RENAMES, RENAMES, RENAMES], Answer.SURROUNDINGS, 4, 3),
+        ([KEEPS, KEEPS, RENAMES, RENAMES], Answer.OBJECT, 2, 0),
         ([WEAK, RENAMES, RENAMES, RENAMES], Answer.SURROUNDINGS, 4, 3),
         ([(-0.5, 0.36)] * 2, Answer.SURROUNDINGS, 2, 2),
         ([(-0.5, 0.34)] * 2, Answer.OBJECT, 1, 0),

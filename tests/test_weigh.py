@@ -333,8 +333,10 @@ def test_places_are_in_image_pixels():
     (found,) = inspect(CueToy("class", letterbox=64), doubled(IMAGE)).evidence
     for name in ("name", "map"):
         ((x1, y1, x2, y2),) = found.places[name]
-        assert x1 <= 16 < 24 < x2
-        assert y1 <= 16 < 24 < y2
+        assert x1 < 32, "the cue spans 16 to 32"
+        assert 16 < x2
+        assert 16 < y2
+        assert y1 < 32
 
 
 def doubled(image):
@@ -435,19 +437,21 @@ def test_a_map_is_believed_if_it_adds_up_stands_and_repeats(changes, believed):
     assert module._believed({**MEASURED, **changes}, DEFAULT_POLICY) == believed
 
 
-def test_the_worse_of_both_maps_counts():
-    one, other = (
-        Shares(0.5, 0.2, 0.3, 0.07, (0.0, 0.0, 1.0, 1.0)),
-        Shares(0.2, 0.2, 0.6, 0.4, (1.0, 1.0, 2.0, 2.0)),
-    )
-    nothing = Shares(NAN, NAN, NAN, NAN, None)
-    assert Witness(shares=(one, other)).ratio == pytest.approx(1)
-    assert Witness(shares=(other, one)).region == (1.0, 1.0, 2.0, 2.0)
-    assert Witness(shares=(one, nothing)).ratio == pytest.approx(0.1)
-    assert Witness(shares=(nothing, one)).region == (0.0, 0.0, 1.0, 1.0)
-    assert math.isnan(Witness(shares=(nothing, nothing)).ratio)
-    assert Witness().region is None
-    assert math.isnan(Witness().ratio)
+def test_a_map_shows_evidence_outside_if_it_is_strong_and_in_one_place():
+    limits = {"evidence_outside": 0.5, "gathered": 0.3}
+
+    def told(ratio, gathered):
+        return Shares(0.5, 0.2, 0.3, 0.07, ratio, gathered, (0.0, 0.0, 1.0, 1.0))
+
+    strong, stronger, spread = told(0.5, 0.3), told(0.7, 0.4), told(2.0, 0.29)
+    weak, nothing = told(0.49, 0.9), Shares(NAN, NAN, NAN, NAN, NAN, NAN, None)
+    assert Witness(shares=(strong, stronger)).outside(limits) is stronger
+    assert Witness(shares=(strong, nothing)).outside(limits) is strong
+    assert Witness(shares=(weak, spread)).outside(limits) is None, "both in the same map"
+    assert Witness(shares=(weak, nothing)).measured
+    assert not Witness(shares=(nothing, nothing)).measured
+    assert not Witness().measured
+    assert Witness().outside(limits) is None
 
 
 def test_a_witness_tells_the_worse_error_and_the_largest_move():
@@ -476,7 +480,8 @@ def test_a_witness_tells_the_worse_error_and_the_largest_move():
 def test_a_map_beyond_the_limit_says_so_and_its_region_is_tried():
     detector = CueToy("class")
     loose = replace(DEFAULT_POLICY, limits={**DEFAULT_POLICY.limits, "evidence_outside": 99e9})
-    raw = replace(DEFAULT_POLICY, limits={**DEFAULT_POLICY.limits, "evidence_outside": 0.0})
+    low = {"evidence_outside": 0.0, "gathered": 0.0}
+    raw = replace(DEFAULT_POLICY, limits={**DEFAULT_POLICY.limits, **low})
     (found,) = weighed(CueToy("nothing"), IMAGE, policy=raw)
     assert found.evidence["evidence_outside"] == 1
     assert len(found.evidence.places["map"]) == 1

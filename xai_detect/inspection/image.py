@@ -86,8 +86,8 @@ def inspect(
     if detections is None:
         detections, whole = look(detector, placed, confidence)
     weighed = weigh(
-        detector, placed, detections, whole=whole, budget=spend, references=references, foreground=foreground,
-        second=second, rival=rival, policy=policy,
+        detector, placed, detections, whole=whole, budget=spend, references=references,
+        foreground=foreground, second=second, rival=rival, policy=policy,
     )  # fmt: skip
     targets = list(detections)
     asked: list[Asked | None] = [None] * len(targets)
