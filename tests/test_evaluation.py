@@ -1,9 +1,7 @@
 import importlib
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -16,12 +14,10 @@ from xai_detect.data.classes import pair_classes, select
 from xai_detect.data.records import Dataset
 from xai_detect.errors import DiskError, ExplainError, InputError, TargetError
 from xai_detect.evaluation.evaluate import evaluate
-from xai_detect.explainers.gradients.integrated import InputXGradient
-from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import auroc
 from xai_detect.measures.verdicts import Judged, verdict_figures
-from xai_detect.values.findings import Evidence, Explanation, Inspection, Level, Reason, Verdict
+from xai_detect.values.findings import Answer, Evidence, Inspection, Level, Verdict
 from xai_detect.values.thresholds import Thresholds
 from xai_detect.values.truth import Item, Scan
 
@@ -69,24 +65,24 @@ def toys(tmp_path):
     return dataset(one, two, scan(tmp_path, "clean", scene()))
 
 
-def inspector(detector, trust, level=Level.TRUSTED):
-    """Judges every detection alike, with a trust score by target."""
+def inspector(detector, probability, level=Level.TRUSTED, reason=Answer.OBJECT, outside=math.nan):
+    """Judges every detection alike, with a probability by target."""
 
     def judge(placed, source, found):
-        targets = tuple(found)
+        nothing = (None,) * len(found)
         return Inspection(
             source=source,
             image=placed.image,
             detections=found,
-            targets=targets,
-            explanations=tuple(
-                Explanation(torch.zeros(placed.frame.image_size), target, "none", {}, {})
-                for target in targets
+            explanations=nothing,
+            contrasts=nothing,
+            added=nothing,
+            evidence=tuple(
+                Evidence({"probability": probability(target), "evidence_outside": outside})
+                for target in found
             ),
-            evidence=tuple(Evidence({"trust": trust(target)}) for target in targets),
-            verdicts=tuple(
-                Verdict(level, (Reason("none", 0.0, 0.0, "none"),), ()) for _ in targets
-            ),
+            verdicts=tuple(Verdict(level, reason, "none", "none", "", ()) for _ in found),
+            asked=nothing,
             provenance=detector.provenance,
         )
 
@@ -167,7 +163,7 @@ def test_verdicts_as_plain_values_have_every_share_and_interval(toys):
     assert level["share_right"] == 0.75
     assert level["share_right_interval"] == list(verdicts.levels[Level.TRUSTED].interval)
     for name, ranking in (
-        ("auroc_trust", verdicts.trust),
+        ("auroc_probability", verdicts.probability),
         ("auroc_confidence", verdicts.confidence),
         ("auroc_confidence_same", verdicts.confidence_same),
         ("auroc_gain", verdicts.gain),
@@ -197,7 +193,9 @@ def test_the_seed_is_that_of_the_intervals(tmp_path):
     detector = ToyDetector()
     judge = inspector(detector, lambda one: np.random.default_rng(one.candidate).random())
     intervals = [
-        evaluate(detector, dataset(*scans), inspector=judge, seed=seed).verdicts.trust.interval
+        evaluate(
+            detector, dataset(*scans), inspector=judge, seed=seed
+        ).verdicts.probability.interval
         for seed in (0, 0, 1, 2, 3, 4, 5)
     ]
     assert intervals[0] == intervals[1]
@@ -264,13 +262,14 @@ def test_the_threshold_changes_the_operating_point_and_not_ap(toys):
     assert high["iou_mean"] is None
 
 
-def test_a_sealed_detector_is_evaluated_with_a_method_that_needs_no_gradients(toys):
+def test_a_sealed_detector_is_evaluated_and_never_trusted(toys):
     sealed = SealedToy(ToyDetector())
     assert evaluate(sealed, toys, explain=False).total.right == 3
-    with pytest.raises(InputError, match="toy is a black box; methods that work with it: "):
-        evaluate(sealed, toys)
-    judged = evaluate(sealed, toys, method="occlusion").verdicts
-    assert judged is not None
+    result = evaluate(sealed, toys)
+    assert result.problems == evaluate(sealed, toys, explain=False).problems
+    assert result.verdicts.confidence.n == 4
+    held = result.verdicts.levels
+    assert (held[Level.TRUSTED].right, held[Level.TRUSTED].wrong) == (0, 0)
 
 
 def test_progress_is_told_after_each_image(toys):
@@ -284,25 +283,25 @@ def test_progress_is_told_after_each_image(toys):
 def test_verdicts_are_counted_against_the_truth(toys):
     detector = ToyDetector()
 
-    def trust(target):
+    def probability(target):
         return 0.1 if target.box == cell_box(2, 2) else 0.9
 
-    verdicts = evaluate(detector, toys, inspector=inspector(detector, trust)).verdicts
+    verdicts = evaluate(detector, toys, inspector=inspector(detector, probability)).verdicts
     counts = verdicts.levels[Level.TRUSTED]
     assert (counts.right, counts.wrong, counts.ignored) == (3, 1, 1)
     assert counts.share_right == 0.75
     assert math.isnan(verdicts.levels[Level.UNCERTAIN].share_right)
-    assert verdicts.trust.auroc == 1
+    assert verdicts.probability.auroc == 1
     assert verdicts.confidence.auroc == 0.5
     assert verdicts.gain.auroc == 0.5
-    assert (verdicts.trust.n, verdicts.unmeasured) == (4, 0)
+    assert (verdicts.probability.n, verdicts.unmeasured) == (4, 0)
 
 
-def test_an_unmeasured_trust_score_is_counted_and_never_ranked(toys):
+def test_an_unmeasured_probability_is_counted_and_never_ranked(toys):
     detector = ToyDetector()
     verdicts = evaluate(detector, toys, inspector=inspector(detector, lambda _: math.nan)).verdicts
-    assert math.isnan(verdicts.trust.auroc)
-    assert (verdicts.trust.n, verdicts.unmeasured, verdicts.confidence.n) == (0, 4, 4)
+    assert math.isnan(verdicts.probability.auroc)
+    assert (verdicts.probability.n, verdicts.unmeasured, verdicts.confidence.n) == (0, 4, 4)
     assert sum(counts.right for counts in verdicts.levels.values()) == 3
 
 
@@ -429,47 +428,46 @@ def test_the_lowest_confidence_itself_is_a_threshold(toys):
     assert evaluate(ToyDetector(), toys, confidence=1.0, explain=False).total.right == 0
 
 
-def test_a_method_with_settings_of_its_own_explains(toys, monkeypatch):
-    module, asked = importlib.import_module("xai_detect.evaluation.evaluate"), []
+def test_detections_are_judged_as_inspect_judges_them_unless_told_otherwise(toys, monkeypatch):
+    module, handed = importlib.import_module("xai_detect.evaluation.evaluate"), []
     plain = module.inspect
     monkeypatch.setattr(
-        module, "inspect", lambda *a, **k: asked.append(k["method"]) or plain(*a, **k)
+        module, "inspect", lambda *a, **k: handed.append(plain(*a, **k)) or handed[-1]
     )
-    method = InputXGradient(baseline="black")
-    result = evaluate(ToyDetector(), toys, method=method)
-    assert asked == [method] * 3
-    assert result.verdicts.confidence.n == 4
-    sealed = SealedToy(ToyDetector())
-    with pytest.raises(InputError, match="toy is a black box; methods that work with it: "):
-        evaluate(sealed, toys, method=method)
+    verdicts = evaluate(ToyDetector(), toys).verdicts
+    assert [found.source for found in handed] == [one.name for one in toys.scans]
+    given = [verdict.level for found in handed for verdict in found.verdicts]
+    assert len(given) == 6  # one of them of a class that the data set does not have
+    known = [
+        verdict.level
+        for found in handed
+        for target, verdict in zip(found.detections, found.verdicts, strict=True)
+        if target.name != "blue"
+    ]
+    assert len(known) == 5
+    for level, counts in verdicts.levels.items():
+        assert counts.right + counts.wrong + counts.ignored == known.count(level)
 
 
-@dataclass(frozen=True)
-class Corner:
-    """A method of the caller's own: the same map for every box."""
+def test_what_decides_is_counted_by_class_and_level(toys):
+    detector = ToyDetector()
 
-    height: float = 1.0
-    name: ClassVar[str] = "corner"
-    input_level: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs.NOTHING
-    citation: ClassVar[str] = ""
+    def judge(placed, source, found):
+        reason = Answer.SURROUNDINGS if source == "two.png" else Answer.OBJECT
+        level = Level.UNTRUSTED if source == "two.png" else Level.TRUSTED
+        outside = 1.0 if source == "two.png" else 0.0
+        return inspector(detector, lambda _: 0.5, level, reason, outside)(placed, source, found)
 
-    def __call__(self, _detector, image, targets):
-        heatmap = torch.zeros(image.shape[1:])
-        heatmap[:8, :8] = self.height
-        return [Attribution(heatmap, {}) for _ in targets]
-
-    def brief(self):
-        return self
-
-    def expected_passes(self, _targets):
-        return (0.0, 0.0)
-
-
-def test_a_method_of_the_callers_own_explains(toys):
-    result = evaluate(ToyDetector(), toys, method=Corner(height=2.0))
-    assert result.verdicts.confidence.n == 4
-    assert not [problem for problem in result.problems if "left out" in problem]
+    values = evaluate(detector, toys, inspector=judge).as_dict()["trust"]
+    nothing = dict.fromkeys(map(str, Answer), 0)
+    assert values["decided_by"] == {
+        "Red": {**nothing, "object": 2, "surroundings": 1},
+        "GREEN": {**nothing, "object": 1, "surroundings": 1},
+    }
+    assert values["levels"]["UNTRUSTED"]["reasons"] == {**nothing, "surroundings": 2}
+    assert values["levels"]["TRUSTED"]["share_of_reasons"] == {**nothing, "object": 1}
+    assert values["levels"]["UNCERTAIN"]["share_of_reasons"] == dict.fromkeys(nothing)
+    assert values["evidence_outside"] == {"shown": 2, "not_shown": 3, "unmeasured": 0}
 
 
 def test_the_detections_behind_ap_are_kept_by_the_data_sets_ids(toys):
@@ -481,13 +479,13 @@ def test_the_detections_behind_ap_are_kept_by_the_data_sets_ids(toys):
     assert len(found["clean"]) == 0
 
 
-def judged(trust, right, confidence=0.5):
-    return Judged(Level.TRUSTED, trust, confidence, right)
+def judged(probability, right, confidence=0.5):
+    return Judged(Level.TRUSTED, Answer.OBJECT, "zebra", probability, confidence, None, right)
 
 
 def test_verdict_figures_of_nothing():
     figures = verdict_figures([], repeats=10)
-    assert math.isnan(figures.trust.auroc)
+    assert math.isnan(figures.probability.auroc)
     assert all(map(math.isnan, figures.gain.interval))
     assert figures.levels[Level.TRUSTED].right == 0
 
@@ -500,7 +498,7 @@ def test_confidence_is_compared_on_the_same_detections():
         judged(0.1, None, 0.1),
     ]
     figures = verdict_figures([rows, []], repeats=50)
-    assert figures.trust.auroc == 1
+    assert figures.probability.auroc == 1
     assert figures.confidence.auroc == auroc([0.2, 0.9, 0.3], [True, True, False]) == 0.5
     assert figures.confidence_same.auroc == 0
     assert (figures.gain.auroc, figures.unmeasured) == (1, 1)
@@ -516,9 +514,9 @@ def test_the_interval_holds_the_auroc_and_repeats():
         for _ in range(40)
     ]
     first, second = (verdict_figures(images, repeats=200) for _ in range(2))
-    low, high = first.trust.interval
-    assert low < first.trust.auroc < high
-    assert first.trust == second.trust
+    low, high = first.probability.interval
+    assert low < first.probability.auroc < high
+    assert first.probability == second.probability
 
 
 SHARED = Path(__file__).parents[2] / "shared"

@@ -159,23 +159,40 @@ def _see(
         raise
     except XaiDetectError as error:
         return seen(unexplained=str(error))
+    own, at = own_labels(inspection.detections)
     if inspection.detections is asked:
-        return seen(judged=_judged(inspection, own_labels(asked)[1], matches.of(above[rows])))
-    own, rows = own_labels(inspection.detections)  # handed out by a run that found them itself
-    return seen(judged=_judged(inspection, rows, match(own, truth)))
+        return seen(judged=_judged(inspection, own, at, matches.of(above[rows])))
+    # handed out by a run that found them itself
+    return seen(judged=_judged(inspection, own, at, match(own, truth)))
 
 
-def _judged(inspection: Inspection, rows: Sequence[int], matches: Matches) -> tuple[Judged, ...]:
-    """Verdicts next to what is so; ``matches`` are those of the inspection's ``rows``."""
+def _judged(
+    inspection: Inspection, own: Detections, rows: Sequence[int], matches: Matches
+) -> tuple[Judged, ...]:
+    """Verdicts next to what is so.
+
+    Args:
+        inspection: The verdicts.
+        own: Its detections of classes that the data set has, in the data set's labels.
+        rows: Which of the inspection's these are.
+        matches: What became of each of them.
+    """
     return tuple(
         Judged(
             level=inspection.verdicts[row].level,
-            trust=inspection.evidence[row].get("probability", math.nan),
+            reason=inspection.verdicts[row].reason,
+            name=name,
+            probability=inspection.evidence[row].get("probability", math.nan),
             confidence=float(inspection.detections.scores[row]),
+            outside=inspection.evidence[row].outside,
             right=None if ignored else right,
         )
-        for row, ignored, right in zip(
-            rows, matches.ignored.tolist(), matches.right.tolist(), strict=True
+        for row, name, ignored, right in zip(
+            rows,
+            (target.name for target in own),
+            matches.ignored.tolist(),
+            matches.right.tolist(),
+            strict=True,
         )
     )
 

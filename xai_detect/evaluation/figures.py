@@ -13,6 +13,7 @@ from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import Interval
 from xai_detect.measures.verdicts import Ranking, VerdictFigures
 from xai_detect.values.detections import Detections
+from xai_detect.values.findings import Answer
 from xai_detect.values.json import plain
 from xai_detect.values.thresholds import Thresholds
 from xai_detect.values.truth import Kind
@@ -127,14 +128,26 @@ def _trust_values(figures: VerdictFigures) -> dict[str, Any]:
                 "ignored": counts.ignored,
                 "share_right": counts.share_right,
                 "share_right_interval": counts.interval,
+                "reasons": _named(counts.reasons),
+                "share_of_reasons": _named(counts.shares),
             }
             for level, counts in figures.levels.items()
         },
-        **named("auroc_trust", figures.trust),
+        "decided_by": {name: _named(counts) for name, counts in figures.decided.items()},
+        "evidence_outside": {
+            "shown": figures.outside[True],
+            "not_shown": figures.outside[False],
+            "unmeasured": figures.outside[None],
+        },
+        **named("auroc_probability", figures.probability),
         **named("auroc_confidence", figures.confidence),
         **named("auroc_confidence_same", figures.confidence_same),
         **named("auroc_gain", figures.gain),
         "n": figures.confidence.n,
-        "n_measured": figures.trust.n,
+        "n_measured": figures.probability.n,
         "n_unmeasured": figures.unmeasured,
     }
+
+
+def _named(counts: Mapping[Answer, int] | Mapping[Answer, float]) -> dict[str, int | float]:
+    return {answer.value: count for answer, count in counts.items()}

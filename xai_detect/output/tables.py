@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xai_detect.output.exchange import to_coco_results
-from xai_detect.output.folder.judged import KINDS, TESTS, outside
+from xai_detect.output.folder.judged import KINDS, TESTS
 from xai_detect.output.folder.records import Record
 from xai_detect.trust.evidence import NAMES
 from xai_detect.values.json import Json
@@ -92,7 +92,7 @@ def _judged(record: Record, row: int) -> dict[str, object]:
         "sentence": _printable(verdict.sentence),
         **{test: evidence.answer(test).value for test in TESTS[1:]},
         "map": evidence.words.get("map"),
-        "evidence_outside": outside(evidence),
+        "evidence_outside": evidence.outside,
         "asked": asked.name if asked else None,
         "asked_supported": asked.supported if asked else None,
         "asked_score": asked.score if asked else None,

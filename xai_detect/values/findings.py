@@ -3,6 +3,7 @@
 Records are frozen; their tensors are not to be edited in place.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -96,6 +97,12 @@ class Evidence(Mapping[str, float]):
     def answer(self, test: str) -> Answer:
         """What a test answered: ``reason``, ``name``, ``presence`` or ``swap``."""
         return Answer(self.words.get(test, Answer.UNMEASURED))
+
+    @property
+    def outside(self) -> bool | None:
+        """Whether a map shows evidence outside; None where that is unmeasured."""
+        value = self.get("evidence_outside", math.nan)
+        return None if math.isnan(value) else value > 0
 
 
 @dataclass(frozen=True, slots=True)

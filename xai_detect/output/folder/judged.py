@@ -131,14 +131,13 @@ def judged_to_json(verdict: Verdict, evidence: Evidence) -> dict[str, Json]:
         "probability": number(evidence.get("probability", math.nan)),
         "reason": verdict.reason.value,
         **{test: evidence.answer(test).value for test in TESTS[1:]},
-        "evidence_outside": outside(evidence),
+        "evidence_outside": evidence.outside,
     }
 
 
 def outside(evidence: Evidence) -> bool | None:
     """Whether a map shows evidence outside; None where that is unmeasured."""
-    value = evidence.get("evidence_outside", math.nan)
-    return None if math.isnan(value) else value > 0
+    return evidence.outside
 
 
 def evidence_to_json(evidence: Evidence) -> dict[str, Json]:
