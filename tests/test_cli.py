@@ -21,14 +21,14 @@ from toy import CELL, SealedToy, ToyDetector, scene
 from xai_detect.batch import many as batch
 from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.commands import app as cli
-from xai_detect.commands import prepare, progress, showcase
+from xai_detect.commands import judging, prepare, progress, showcase
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad.statistics import load_statistics
 from xai_detect.output.folder.load import load_run
-from xai_detect.trust.policy import DEFAULT_POLICY
+from xai_detect.trust.budget import BUDGETS
 from xai_detect.values import files
 from xai_detect.xray.scenes.simulate import simulate
 
@@ -115,7 +115,7 @@ def test_every_detection_gets_a_verdict_in_words(call):
     lines = out.splitlines()
     assert lines[0] == "scans/a.png: 2 detections"
     assert [line.split()[2] for line in lines[1:3]] == ["red", "blue"]
-    assert "% of the evidence" in lines[1]
+    assert "the object, or what touches it, decides" in lines[1]
     assert lines[3].startswith("2 detections in 1 image: ")
     assert lines[4] == f"report: {Path('run') / 'report.html'}"
     assert Path("run/report.html").is_file()
@@ -131,9 +131,11 @@ def test_json_is_one_object_and_nothing_else_on_stdout(call):
     assert code == 0
     assert content["images"] == 1
     assert [row["class"] for row in content["detections"]] == ["red", "blue"]
-    assert {"box", "score", "verdict", "reasons", "evidence", "source"} <= set(
-        content["detections"][0]
-    )
+    row = content["detections"][0]
+    assert {"box", "score", "source", "evidence", "words", "places"} <= set(row)
+    assert row["verdict"]["level"] == "TRUSTED"
+    assert (row["reason"], row["evidence_outside"], row["asked"]) == ("object", False, None)
+    assert 0 < row["probability"] < 1
     assert [Path(name).name for name in content["failed"]] == ["gone.png"]
 
 
@@ -172,27 +174,26 @@ def test_an_image_without_a_verdict_has_not_passed(scans, call):
 
 
 def test_a_scalar_with_a_typing_error_stops_before_the_first_image(scans, call):
-    words = ("--setting", "scalar=logits")
-    for command in (("inspect", "scans"), ("evaluate", coco(scans), "--images", "scans")):
-        code, out, err = call(*command, *words)
-        assert (code, out) == (1, "")
-        assert "there is no scalar 'logits'; choose from logit" in err
+    words = ("--method", "integrated_gradients", "--setting", "scalar=logits")
+    code, out, err = call("inspect", scans, *words)
+    assert (code, out) == (1, "")
+    assert "there is no scalar 'logits'; choose from logit" in err
+    assert not Path("run").exists()
 
 
-def test_a_black_box_is_evaluated_without_explanations(toy, scans, call, monkeypatch):
-    class Sealed:
-        provenance, class_names = toy.provenance, toy.class_names
-        frame, detect = staticmethod(toy.frame), staticmethod(toy.detect)
-
-    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: Sealed())
+def test_a_black_box_is_judged_and_never_trusted(toy, scans, call, monkeypatch):
+    monkeypatch.setattr(prepare, "load_detector", lambda *_, **__: SealedToy(toy))
     words = ("evaluate", coco(scans), "--images", "scans")
     assert call(*words, "--no-explain")[0] == 0
-    assert "is a black box; methods that work with it" in call(*words)[2]
+    code, out, _ = call(*words, "--json")
+    levels = json.loads(out)["trust"]["levels"]
+    counts = {name: level["right"] + level["wrong"] for name, level in levels.items()}
+    assert (code, counts) == (0, {"TRUSTED": 0, "UNCERTAIN": 3, "UNTRUSTED": 0})
     assert "leave one of them out" in call(*words, "--no-explain", "--out", "kept")[2]
 
 
 def test_verdicts_of_other_pixels_are_never_handed_out(scans, call):
-    words = ("evaluate", coco(scans), "--out", "kept", "--setting", "steps=2")
+    words = ("evaluate", coco(scans), "--out", "kept", "--budget", "quick")
     assert call(*words, "--images", "scans")[0] == 0
     shutil.copytree("scans", "others")
     write(Path("others/a.png"), ("red", 6, 6))
@@ -204,7 +205,23 @@ def test_verdicts_of_other_pixels_are_never_handed_out(scans, call):
 def test_another_class_can_be_asked_about(call):
     code, out, _ = call("inspect", "scans/b.png", "--class", "red")
     assert code == 0
-    assert "red (reported as green)" in out
+    assert "1 TRUSTED" in out  # the answer about red is none about green
+    (asked,) = (line for line in out.splitlines() if "asked about" in line)
+    assert asked.strip() == (
+        "asked about red: The detector does not see 'red' in this box (0.00); it sees 'green'."
+    )
+
+
+def test_an_absent_class_can_decide_the_exit_code(call):
+    words = ("inspect", "scans/b.png", "--fail-on", "absent", "--budget", "quick")
+    assert call(*words, "--class", "red", "--out", "one")[0] == 3
+    assert call(*words, "--class", "green", "--out", "two")[0] == 0
+    code, out, err = call(*words, "--out", "three")
+    assert (code, out) == (1, "")
+    assert without_bar(err) == [
+        "error: --fail-on absent asks about --class, which was not given; name a class"
+    ]
+    assert not Path("three").exists()
 
 
 def test_a_class_given_twice_is_refused_and_nothing_is_written(call):
@@ -311,16 +328,26 @@ def test_a_bad_file_is_one_line_and_exit_code_1(call, name):
     assert words in line
 
 
+IG = ("--method", "integrated_gradients", "--setting")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--class", "rad"), "did you mean 'red'"),
         (("--method", "integrated_gradient"), "did you mean 'integrated_gradients'"),
-        (("--setting", "steps"), "has no '='"),
-        (("--setting", "stepz=4"), "stepz"),
-        (("--setting", "steps=many"), "steps"),
-        (("--setting", "steps=0"), "steps is 0"),
-        (("--setting", "baseline=fog"), "baseline 'fog'"),
+        ((*IG, "steps"), "has no '='"),
+        ((*IG, "stepz=4"), "stepz"),
+        ((*IG, "steps=many"), "steps"),
+        ((*IG, "steps=0"), "steps is 0"),
+        ((*IG, "baseline=fog"), "baseline 'fog'"),
+        (("--setting", "steps=4"), "--setting belongs to --method, which was not given"),
+        (("--budget", "huge"), "there is no budget 'huge'; choose from quick, standard, full"),
+        (("--lang", "fr"), "there are no words in 'fr'; choose from en, ko"),
+        (("--prevalence", "0.01"), "--prevalence 0.01 cannot be used"),
+        (("--references", "scans"), "2 of 3 references hold something"),
+        (("--references", "gone"), "does not exist"),
+        (("--references", "scans", "--budget", "quick"), "--budget quick tries no other"),
         (("--method", "parchgrad"), "fit-parchgrad"),
         (("--domain", "sonar"), "choose from photo, xray"),
         (("--policy", "none.toml"), "none.toml"),
@@ -351,10 +378,25 @@ def test_a_folder_of_another_run_is_refused(call):
     assert len(err.splitlines()) == 1
 
 
+def given(toy, **changed):
+    """A judge of the toy on terms that differ from the usual by what is given."""
+    options = {"budget": "standard", "policy": None, "lang": "en"}
+    agreed = judging.terms(**{**options, **changed})
+    rest = {"references": None, "other": None, "device": "cpu", "out": None}
+    return judging.judge(toy, agreed, [], **rest)
+
+
 def test_detectors_that_suppress_in_their_own_way_have_a_header_too(toy):
-    method = METHODS["input_x_gradient"]()
-    header = prepare.header(toy, method, 0.25, 0.7, None, DEFAULT_POLICY)
-    assert header.options["iou"] == 0.7
+    assert given(toy).header(0.25, 0.7, {}).options == {"iou": 0.7}
+
+
+def test_a_header_says_what_verdicts_rest_on(toy, tmp_path):
+    (tmp_path / "own.toml").write_text("[limits]\nprobability = 0.9\n")
+    judge = given(toy, budget="quick", lang="ko", policy=tmp_path / "own.toml", method="flat")
+    header = judge.header(0.3, 0.6, {"truth": None, "engine": "eager", "split": "val"}, (4, 5))
+    assert (header.budget, header.lang, header.limits["probability"]) == ("quick", "ko", 0.9)
+    assert (header.method, header.confidence, header.category_ids) == ("flat", 0.3, (4, 5))
+    assert header.options == {"iou": 0.6, "split": "val"}
 
 
 def test_bad_files_in_a_batch_are_listed_and_the_others_done(scans, call):
@@ -504,7 +546,7 @@ def interrupting(monkeypatch, module, name, after):
 
 def test_ctrl_c_keeps_what_is_done_and_the_next_call_goes_on(call, monkeypatch):
     with monkeypatch.context() as patch:
-        interrupting(patch, batch, "inspect", after=2)
+        interrupting(patch, judging, "inspect", after=2)
         code, out, err = call("inspect", "scans")
     assert (code, out) == (130, "")
     assert "interrupted" in err
@@ -605,10 +647,9 @@ def test_the_cost_is_foretold_where_an_image_cannot_be_read_or_framed(toy, scans
 
     monkeypatch.setattr(toy, "frame", picky)
     Image.new("RGB", (1, 40)).save(scans / "thin.png")
-    method = METHODS["input_x_gradient"]()
     sources = [scans / "a.png", scans / "thin.png", scans / "gone.png"]
-    assert batch.expected_seconds(toy, method, sources, 0.25) > 0
-    assert batch.expected_seconds(toy, method, sources[1:], 0.25) == 0
+    assert batch.expected_seconds(toy, BUDGETS["full"], sources, 0.25) > 0
+    assert batch.expected_seconds(toy, BUDGETS["full"], sources[1:], 0.25) == 0
 
 
 def coco(scans):
@@ -683,23 +724,188 @@ def test_figures_are_printed_before_what_cannot_be_written_is_told(scans, call):
     assert "could not be written" in err
 
 
-def test_evaluate_explains_with_the_method_and_settings_asked_for(scans, call, monkeypatch):
-    asked = []
-    inspect = prepare.inspect
+@pytest.fixture
+def judged(monkeypatch):
+    """What each inspection was asked with."""
+    asked, inspect = [], judging.inspect
 
     def watched(*arguments, **settings):
-        asked.append(settings["method"])
+        asked.append(settings)
         return inspect(*arguments, **settings)
 
-    monkeypatch.setattr(prepare, "inspect", watched)
+    monkeypatch.setattr(judging, "inspect", watched)
+    return asked
+
+
+def test_evaluate_judges_on_the_terms_asked_for(scans, call, judged):
+    Path("own.toml").write_text("[limits]\nprobability = 0.999\n")
     code, out, _ = call(
-        "evaluate", coco(scans), "--images", "scans", "--setting", "steps=2",
+        "evaluate", coco(scans), "--images", "scans", "--budget", "quick", "--policy", "own.toml",
         "--plots", "plots",
     )  # fmt: skip
     assert code == 0
     assert "AP50: 0.7525" in out
-    assert {one.steps for one in asked} == {2}
+    assert "decided_by:\n" in out
+    assert {one["budget"] for one in judged} == {"quick"}
+    assert {one["policy"].limits["probability"] for one in judged} == {0.999}
     assert sorted(path.suffix for path in Path("plots").iterdir()) == [".png"] * 3
+
+
+def test_another_policy_gives_another_verdict(call):
+    Path("own.toml").write_text("[limits]\nprobability = 1.0\n")
+    assert "TRUSTED red" in call("inspect", "scans/a.png", "--out", "one")[1]
+    out = call("inspect", "scans/a.png", "--policy", "own.toml", "--out", "two")[1]
+    assert "0 TRUSTED, 2 UNCERTAIN, 0 UNTRUSTED" in out
+
+
+def test_a_method_adds_its_map_and_changes_no_verdict(call):
+    call("inspect", "scans/a.png", "--out", "one")
+    words = ("--method", "input_x_gradient", "--setting", "baseline=black")
+    call("inspect", "scans/a.png", "--out", "two", *words)
+    plain, more = (load_run(name).inspections[0] for name in ("one", "two"))
+    assert plain.verdicts == more.verdicts
+    assert plain.added == (None, None)
+    assert [made.method for made in more.added] == ["input_x_gradient"] * 2
+    assert load_run("two").header.settings["baseline"] == "black"
+
+
+def test_the_budget_is_what_verdicts_may_cost(toy, call):
+    spent, maps = [], []
+    for name in BUDGETS:
+        toy.module.seen.clear()
+        assert call("inspect", "scans/b.png", "--budget", name, "--out", name)[0] == 0
+        spent.append(sum(toy.module.seen))
+        maps.append(load_run(name).inspections[0].explanations[0] is not None)
+    assert spent == sorted(set(spent))
+    assert maps == [False, True, True]
+
+
+def test_sentences_are_in_the_language_asked_for(call):
+    english = call("inspect", "scans/b.png", "--lang", "en", "--out", "en")[1]
+    korean = call("inspect", "scans/b.png", "--lang", "ko", "--out", "ko")[1]
+    assert english.isascii() or "decides" in english
+    assert any("\uac00" <= letter <= "\ud7a3" for letter in korean)
+    assert "decides" not in korean
+
+
+@pytest.fixture
+def many(scans):
+    """Eight more images with squares of all colours, enough to draw references from."""
+    for number in range(8):
+        colour = ("red", "green", "blue")[number % 3]
+        write(scans / f"m{number}.png", (colour, number, 7), ("blue", 7 - number, 0))
+    return scans
+
+
+def test_references_are_drawn_once_and_told(call, many, judged):
+    code, _, err = call("inspect", "scans")
+    assert code == 0
+    names = load_run("run").header.references
+    assert len(names) >= 6
+    assert f"surroundings of {len(names)} images drawn from these 11 are tried" in err
+    for one in judged:
+        others = [reference.name for reference in one["references"]]
+        assert others == [name for name in names if name != one["source"]]
+    assert all(Path(name).parent == many for name in names)
+    assert "swapped" not in load_run("run").records[0].verdicts[0].unmeasured
+
+
+def test_a_run_goes_on_with_the_references_that_it_began_with(call, many, judged, toy):
+    first = [f"scans/m{number}.png" for number in range(8)]
+    call("inspect", *first)
+    names = load_run("run").header.references
+    judged.clear()
+    code, _, err = call("inspect", "scans")  # a draw from these would be another one
+    assert code == 0, err
+    assert "8 of 11 images are done already" in err
+    assert "drawn from" not in err
+    assert load_run("run").header.references == names
+    assert [tuple(ref.name for ref in one["references"]) for one in judged] == [names] * 3
+    toy.module.seen.clear()
+    assert call("inspect", "scans")[0] == 0
+    assert toy.module.seen == []
+    Path(names[0]).unlink()
+    write(many / "new.png", ("red", 4, 4))
+    code, out, err = call("inspect", "scans/new.png")
+    assert (code, out) == (1, "")
+    (line,) = without_bar(err)
+    assert line.startswith("error: the run goes on with the references that it began with, but ")
+    assert f"{names[0]} does not exist" in line
+
+
+@pytest.mark.usefixtures("many")
+def test_a_run_that_began_without_references_goes_on_without(call, judged):
+    assert call("inspect", "scans/a.png")[0] == 0
+    code, _, err = call("inspect", "scans")
+    assert code == 0, err
+    assert load_run("run").header.references == ()
+    assert not any(one["references"] for one in judged)
+
+
+def test_references_may_be_named(call, many, judged):
+    many.rename("others")
+    Path("scans").mkdir()
+    write(Path("scans/a.png"), ("red", 1, 1))
+    code, _, err = call("inspect", "scans/a.png", "--references", "others")
+    assert code == 0
+    assert "drawn from" not in err
+    names = load_run("run").header.references
+    assert {Path(name).parent.name for name in names} == {"others"}
+    assert len(names) == 10  # one of the eleven holds nothing
+    assert [len(one["references"]) for one in judged] == [10]
+    shutil.copytree("others", "different")
+    code, _, err = call("inspect", "scans/a.png", "--references", "different")
+    assert code == 1
+    assert "references: 10 there, 10 other ones here" in err
+
+
+def test_no_image_of_a_data_set_is_its_own_reference(scans, call, many, judged):
+    names = sorted(path.stem for path in many.iterdir())
+    path = coco(scans)
+    content = json.loads(path.read_text())
+    content["images"] = [
+        {"id": number, "file_name": f"{name}.png", "height": 64, "width": 64}
+        for number, name in enumerate(names, start=1)
+    ]
+    path.write_text(json.dumps(content))
+    assert call("evaluate", path, "--images", "scans", "--out", "kept")[0] == 0
+    held = load_run("kept").header.references
+    assert len(held) >= 6
+    assert len(judged) == 11
+    for one in judged:
+        others = [Path(reference.name).name for reference in one["references"]]
+        assert others == [Path(name).name for name in held if Path(name).name != one["source"]]
+
+
+def test_a_second_detector_is_asked_and_named(toy, call, monkeypatch, judged):
+    other = ToyDetector(cell=CELL, curved=True)
+    other.class_names = ("RED", "something", "Blue")
+    monkeypatch.setattr(
+        prepare, "load_detector", lambda name, **_: other if name == "another" else toy
+    )
+    assert call("inspect", "scans/a.png", "--second", "another")[0] == 0
+    (asked,) = judged
+    assert asked["second"].detector is other
+    assert asked["second"].labels == {0: 0, 2: 2}
+    assert sum(other.module.seen) > 0
+    assert load_run("run").header.options["second"] == "toy"
+    code, _, err = call("inspect", "scans/a.png")
+    assert code == 1
+    assert "options second: toy there, None here" in err
+
+
+def test_a_second_detector_that_shares_no_class_is_refused(toy, call, monkeypatch):
+    other = ToyDetector()
+    other.class_names = ("cat", "dog", "cow")
+    monkeypatch.setattr(
+        prepare, "load_detector", lambda name, **_: other if name == "another" else toy
+    )
+    code, out, err = call("inspect", "scans/a.png", "--second", "another")
+    assert (code, out) == (1, "")
+    assert without_bar(err) == [
+        "error: --second another has no class in common with toy; choose a detector that knows one "
+        "of its classes"
+    ]
 
 
 def test_evaluate_says_what_is_wrong_with_its_data(call):
@@ -840,7 +1046,7 @@ def test_a_shipped_model_goes_all_the_way(tmp_path, real_call):
     assert load_detector("planted/object").provenance.domain == "xray"
     simulate(tmp_path / "scans_of_it", 1, 2, 192, "object")
     source = next((tmp_path / "scans_of_it" / "images" / "val").iterdir())
-    words = ("--setting", "steps=2", "--setting", "max_steps=2", "--json")
+    words = ("--method", "integrated_gradients", "--setting", "steps=2", "--json")
     code, out, _ = real_call("inspect", source, "--model", "planted/object", *words)
     assert code == 0
     assert json.loads(out)["images"] == 1

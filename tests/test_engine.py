@@ -11,14 +11,14 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 import xai_detect as xd
-from xai_detect.commands import prepare
+from xai_detect.commands import judging
+from xai_detect.commands.tried import Tried
 from xai_detect.detectors.engine import ENGINES, Engine
 from xai_detect.detectors.lending import lent
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.trust.maps import smooth
-from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.xray.scenes.planted import render
 from xai_detect.xray.scenes.worlds import compose_apart
 
@@ -229,8 +229,9 @@ def test_detectors_with_an_engine_can_be_copied(planted, scan):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_runs_record_an_engine_that_is_not_the_usual_one(planted, engine):
-    made = prepare.header(
-        planted["eager"], xd.METHODS["flat"](), 0.25, 0.7, None, DEFAULT_POLICY, engine=engine
+    agreed = judging.terms("quick", None, "en")
+    made = judging.Judge(planted["eager"], agreed, Tried((), tuple)).header(
+        0.25, 0.7, {"engine": engine}
     )
     assert made.options.get("engine", "eager") == engine
     assert ("engine" in made.options) == (engine != "eager")

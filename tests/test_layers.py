@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "xai_detect"
 ROWS = (
     {"errors"},
-    {"values"},
+    {"values", "words"},
     {"detectors"},
     {"scores"},
     {"explainers"},

@@ -16,6 +16,7 @@ from xai_detect.output.drawing.plots import save_plots
 from xai_detect.output.drawing.side_by_side import save_figure
 from xai_detect.output.exchange import write_coco_results
 from xai_detect.output.folder.load import Run
+from xai_detect.output.folder.records import Record
 from xai_detect.values.findings import Level
 
 
@@ -24,7 +25,8 @@ def tell_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn
 
     Raises:
         InputError: If none of them could be inspected.
-        typer.Exit: With 3 for a verdict that ``fail_on`` names, or an image without a verdict.
+        typer.Exit: With 3 for a verdict that ``fail_on`` names, a box that does not show the class
+            asked about, or an image without a verdict.
     """
     shown = [record for record in run.records if record.source in sources]
     failed = {source: why for source, why in run.failed.items() if source in sources}
@@ -33,9 +35,8 @@ def tell_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn
     elif shown:
         typer.echo(text.run_lines(run, shown, shown_path))
     _tell_failures(failed, len(shown))
-    levels = {verdict.level for record in shown for verdict in record.verdicts}
     # an image without a verdict has not passed
-    if fail_on is not None and (failed or levels & _BAD[fail_on]):
+    if fail_on is not None and (failed or any(_is_bad(record, fail_on) for record in shown)):
         raise typer.Exit(3)
 
 
@@ -43,6 +44,13 @@ _BAD = {
     options.FailOn.UNTRUSTED: {Level.UNTRUSTED},
     options.FailOn.UNCERTAIN: {Level.UNTRUSTED, Level.UNCERTAIN},
 }
+
+
+def _is_bad(record: Record, fail_on: options.FailOn) -> bool:
+    """Whether a detection of this image is what the user does not want."""
+    if fail_on is options.FailOn.ABSENT:
+        return any(asked is not None and not asked.supported for asked in record.asked)
+    return any(verdict.level in _BAD[fail_on] for verdict in record.verdicts)
 
 
 def _tell_failures(failed: Mapping[str, str], shown: int) -> None:

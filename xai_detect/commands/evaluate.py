@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from xai_detect.commands import options, progress
-from xai_detect.errors import InputError
 
 
 def evaluate(
@@ -35,35 +34,22 @@ def evaluate(
     as_json: options.AsJson = False,
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
-    from xai_detect.commands import ending, prepare
+    from xai_detect.commands import ending, judging, prepare
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.evaluate import evaluate as figures_of
-    from xai_detect.trust.budget import budget_named
-    from xai_detect.words.catalogue import catalogue, of_locale
 
-    if out is not None and not explain:
-        raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
-    if detections is not None and detections.is_dir():
-        raise InputError(f"--detections is the folder {detections}; expected the name of a file")
-    dataset, spend = read_dataset(data, images=images, split=split), budget_named(budget)
+    options.fit_together(out, detections, explain)
+    dataset, agreed = (
+        read_dataset(data, images=images, split=split), judging.terms(budget, policy, lang),
+    )  # fmt: skip
     found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)
     run = judge = None
     if explain:
-        rules, language = prepare.policy(policy), catalogue(lang or of_locale()).language
-        paths = [scan.path for scan in dataset.scans]
-        others = prepare.references(found, references, paths, spend, out)
-        judge = prepare.inspector(
-            found, spend=spend, others=others, rules=rules, language=language,
-            asked_second=prepare.second(found, second, device),
+        given = {"truth": data, "engine": engine, "images": images, "split": split}
+        run, judge = judging.judged_data(
+            agreed, found, dataset, references=references, other=second, device=device, out=out,
+            confidence=conf, iou=iou, given=given,
         )  # fmt: skip
-        header = prepare.header(
-            found, None, conf, iou, rules, spend, others, language, None,
-            {"truth": data, "engine": engine, "images": images, "split": split, "second": second},
-        )  # fmt: skip
-        run, judge = prepare.kept(out, header, judge, dataset)
-        done = frozenset() if run is None else run.done
-        left = [scan.path for scan in dataset.scans if scan.name not in done]
-        prepare.tell_work(found, spend, left, conf)
     with progress.kept(run), progress.bar("evaluating", len(dataset)) as step:
         result = figures_of(
             found, dataset, confidence=conf, explain=explain, inspector=judge,

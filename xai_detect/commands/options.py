@@ -72,7 +72,13 @@ Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Images = Annotated[Path | None, typer.Option(help="Where the images of a COCO JSON lie.")]
 Split = Annotated[str | None, typer.Option(help="train, val, test ... where the set has some.")]
-FailsOn = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 if there is one.")]
+FailsOn = Annotated[
+    FailOn | None,
+    typer.Option("--fail-on", help="Exit with 3 if one is so, or a box does not show --class."),
+]
+AlsoAsked = Annotated[
+    list[str] | None, typer.Option("--class", help="Also ask every box about this class; once.")
+]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Limits of the verdict, TOML.")]
 Annotations = Annotated[
     Path | None,
@@ -128,3 +134,25 @@ def only(option: str, given: Sequence[str] | None) -> str | None:
             "start the command again for each, in a folder of its own"
         )
     return given[0] if given else None
+
+
+def needs_class(fail_on: FailOn | None, as_class: str | None) -> None:
+    """Check that there is a class that can be absent.
+
+    Raises:
+        InputError: If ``--fail-on absent`` was given without one.
+    """
+    if fail_on is FailOn.ABSENT and as_class is None:
+        raise InputError("--fail-on absent asks about --class, which was not given; name a class")
+
+
+def fit_together(out: Path | None, detections: Path | None, explain: bool) -> None:
+    """Check that what an evaluation is to write can be written.
+
+    Raises:
+        InputError: If it is to keep verdicts and give none, or a file is named like a folder.
+    """
+    if out is not None and not explain:
+        raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
+    if detections is not None and detections.is_dir():
+        raise InputError(f"--detections is the folder {detections}; expected the name of a file")

@@ -52,9 +52,12 @@ def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWrite
         raise
 
 
-def chosen_before(folder: Path) -> tuple[str, ...]:
-    """The references of the run that a folder holds already; none if it holds none."""
-    return load_run(folder).header.references if (folder / MANIFEST).exists() else ()
+def chosen_before(folder: Path) -> tuple[str, ...] | None:
+    """The references of the run that a folder holds already; None if nothing was judged there."""
+    if not (folder / MANIFEST).exists():
+        return None
+    before = load_run(folder)
+    return None if _bare(before) else before.header.references
 
 
 def _foreign(path: Path) -> bool:

@@ -1,0 +1,85 @@
+"""Other images whose surroundings are tried: those that were named, drawn, or taken before."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xai_detect.batch.references import drawn, references_of
+from xai_detect.batch.sources import find_sources
+from xai_detect.commands.progress import notes
+from xai_detect.detectors.protocol import Detector
+from xai_detect.errors import InputError
+from xai_detect.output.run import chosen_before
+from xai_detect.trust.budget import Budget
+from xai_detect.trust.references import Reference
+
+
+class Tried:
+    """The images whose surroundings are tried, the same for a whole run.
+
+    Attributes:
+        names: What they are called, for the record.
+    """
+
+    def __init__(self, names: Sequence[str], read: Callable[[], Sequence[Reference]]) -> None:
+        self.names = tuple(names)
+        self._read = read
+        self._known: tuple[Reference, ...] | None = None
+
+    def read(self) -> tuple[Reference, ...]:
+        """All of them; the files are read when this is first asked for.
+
+        Raises:
+            InputError: If a file cannot be read, or too few hold anything.
+        """
+        if self._known is None:
+            self._known = tuple(self._read())
+        return self._known
+
+    def beside(self, name: str) -> list[Reference]:
+        """All but the image of this name."""
+        return [reference for reference in self.read() if reference.name != name]
+
+
+def tried(
+    found: Detector, folder: Path | None, sources: Sequence[Path], spend: Budget, out: Path | None
+) -> Tried:
+    """The images whose surroundings are tried; a note says which were drawn.
+
+    A run that goes on takes those that its folder names, unless others are named now.
+
+    Raises:
+        InputError: If the named folder is of no use.
+    """
+    if folder is not None:
+        if not spend.references:
+            raise InputError(
+                f"--references was given, but --budget {spend.name} tries no other surroundings; "
+                "leave it out or choose standard or full"
+            )
+        named = references_of(found, find_sources([str(folder)]))
+        return Tried([reference.name for reference in named], lambda: named)
+    if not spend.references:
+        return Tried((), tuple)
+    before = None if out is None else chosen_before(out)
+    if before is not None:
+        return Tried(before, lambda: _read_again(found, before))
+    new = drawn(found, sources)
+    if new:
+        notes.print(
+            f"surroundings of {len(new)} images drawn from these {len(sources)} are tried; "
+            "run.json names them"
+        )
+    return Tried([reference.name for reference in new], lambda: new)
+
+
+def _read_again(found: Detector, names: Sequence[str]) -> list[Reference]:
+    """The references of a run that goes on."""
+    if not names:
+        return []
+    try:
+        return references_of(found, map(Path, names))
+    except InputError as error:
+        raise InputError(
+            f"the run goes on with the references that it began with, but {error}; put them back "
+            "or start in another folder"
+        ) from error
