@@ -11,10 +11,7 @@ from xai_detect.errors import InputError
 from xai_detect.explainers.controls import Objectness, Random
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import METHODS
-from xai_detect.inspection.image import detect
-from xai_detect.trust.evidence import weigh
-from xai_detect.trust.verdict import judge
-from xai_detect.values.findings import Level
+from xai_detect.inspection.image import detect, inspect
 
 CONTROLS = ("flat", "box", "centre_gaussian", "edges", "random", "objectness")
 
@@ -143,11 +140,13 @@ def test_cells_have_a_side():
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_no_control_is_ever_evidence(name):
+    """A control beside the two maps of a verdict changes nothing that is said."""
     assert METHODS[name].input_level is False
     detector, image = ToyDetector(), scene(("red", 2, 3))
-    target = detect(detector, image).target(0)
-    (one,) = explain(name, detector, image, [target])
-    assert judge(weigh(detector, image, target, one)).level is not Level.TRUSTED
+    plain, beside = (inspect(detector, image, method=one) for one in (None, name))
+    assert [made.method for made in beside.added] == [name]
+    assert beside.verdicts == plain.verdicts
+    assert str(beside.evidence) == str(plain.evidence)
 
 
 @pytest.mark.parametrize("name", [name for name in CONTROLS if name != "objectness"])

@@ -379,14 +379,29 @@ def test_every_method_explains_a_classifier(name, preprocessing):
         assert same == (name == "eigen_cam")  # which knows no target
 
 
-def test_a_classification_is_weighed_without_a_verdict(untrained):
-    method = xd.METHODS["input_x_gradient"]()
-    inspection = xd.inspect(untrained, photo(), method=method, confidence=0.0)
+def test_a_classification_has_no_surroundings_and_so_no_verdict(untrained):
+    inspection = xd.inspect(untrained, photo(), confidence=0.0)
     assert len(inspection.verdicts) == 3
     for evidence, verdict in zip(inspection.evidence, inspection.verdicts, strict=True):
-        assert math.isnan(evidence["inside"])
-        assert not math.isnan(evidence["necessity"])
-        assert verdict.level is not xd.Level.TRUSTED
+        assert evidence.words["presence_stage"] == "no_surroundings"
+        assert math.isnan(evidence["presence_first"])
+        assert math.isnan(evidence["detected_outside"])
+        assert (verdict.level, verdict.cause) == (xd.Level.UNCERTAIN, "no_surroundings")
+
+
+def test_what_should_matter_gives_a_classification_surroundings():
+    classifier = padded(Means(), (32, 32))
+    image = flat(0.1, 0.1, 0.1, (32, 32))
+    image[0, 8:24, 8:24] = 0.9  # the mean of red decides, and it comes from here
+    mask = torch.zeros(32, 32, dtype=torch.bool)
+    mask[8:24, 8:24] = True
+    for shown, box_share in ((mask, 0.25), (~mask, 0.75)):
+        seen = xd.inspect(classifier, image, confidence=0.0, foreground=shown)
+        (row,) = (n for n, target in enumerate(seen.detections) if target.name == "red")
+        assert seen.evidence[row].words["presence_stage"] != "no_surroundings"
+        assert seen.evidence[row]["box_share"] == pytest.approx(box_share)
+        share = seen.evidence[row]["class_box"]
+        assert (share > 0.5) == (shown is mask)
 
 
 def test_names_in_old_densenet_files_are_those_of_today(tmp_path):
@@ -587,9 +602,9 @@ def test_a_padded_image_is_found_again_whatever_its_shape(size):
     """What is asked for is the image and not the input, most of which is padding."""
     classifier = padded(Means(), (32, 32))
     image = flat(0.9, 0.1, 0.1, size)
-    inspection = xd.inspect(classifier, image, method="input_x_gradient", confidence=0.0)
+    inspection = xd.inspect(classifier, image, confidence=0.0)
     assert inspection.detections.boxes[0].tolist() == [0.0, 0.0, size[1], size[0]]
-    for target, evidence in zip(inspection.targets, inspection.evidence, strict=True):
+    for target, evidence in zip(inspection.detections, inspection.evidence, strict=True):
         assert evidence["score"] == pytest.approx(target.score)
     assert classifier.raw(torch.zeros(2, 3, 3, 32)).boxes.tolist() == [[[[0, 0, 32, 3]]]] * 2
 

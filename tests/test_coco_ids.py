@@ -72,7 +72,7 @@ def test_pycocotools_gives_the_figures_of_evaluate(call, truth):
 
 
 def test_detections_of_a_run_score_as_they_were_judged(call, truth):
-    options = ("--imgsz", SIDE, "--method", "box", "--conf", 0.05)
+    options = ("--imgsz", SIDE, "--budget", "quick", "--conf", 0.05)
     call("inspect", truth.parents[1] / "images" / "val", "--truth", truth, "--out", "run", *options)
     call("evaluate", truth, "--out", "kept", *options)
     figures = json.loads(

@@ -352,9 +352,10 @@ def test_everything_may_begin_in_inference_mode(scan):
         detector = xd.load_detector("planted/object", imgsz=96, device="cpu")
         inspected = xd.inspect(detector, scan.clone(), method="input_x_gradient", confidence=0.05)
         found = xd.detect(detector, scan.clone(), 0.05)
-    assert len(inspected.explanations) == len(found) > 0
+    assert len(inspected.added) == len(found) > 0
+    assert all(made is not None for made in inspected.explanations)
     after = xd.explain("input_x_gradient", detector, scan, list(found))
-    for one, other in zip(after, inspected.explanations, strict=True):
+    for one, other in zip(after, inspected.added, strict=True):
         assert torch.equal(one.heatmap, other.heatmap)
 
 

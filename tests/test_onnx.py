@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from toy import BIAS, CELL, COLOURS, GAIN, SealedToy, ToyDetector, scene
+from toy import BIAS, CELL, COLOURS, GAIN, RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.commands import app as cli
 from xai_detect.detectors.load import load_detector
@@ -24,10 +24,8 @@ from xai_detect.explainers.shapley.kernel_shap import KernelShap
 from xai_detect.inspection.image import detect, inspect
 from xai_detect.scores.scalars import class_kept
 from xai_detect.scores.survival import Survival
-from xai_detect.trust.evidence import weigh
-from xai_detect.trust.removals import RATIOS, RIVALS
 from xai_detect.values.detections import Detections
-from xai_detect.values.findings import Level
+from xai_detect.values.findings import Answer, Level
 from xai_detect.values.frame import Frame
 from xai_detect.values.images import load_image
 
@@ -419,41 +417,51 @@ def test_missing_packages_are_named_with_the_command(raw_file, monkeypatch):
 # The main job on a black box
 
 
-def test_a_raw_black_box_is_inspected_like_the_toy(raw_file):
+def alike(found, wanted):
+    """Words and finite numbers are the same, but for rounding."""
+    assert found.words == wanted.words
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, rel=1e-3, abs=1e-5, nan_ok=True), name
+
+
+def test_a_raw_black_box_is_inspected_like_the_toy_without_its_gradients(raw_file):
     image = scene(("red", 4, 4), background=0.5)
     ours = inspect(load_detector(raw_file), image, method=QUICK)
-    toys = inspect(ToyDetector(), image, method=QUICK)
-    torch.testing.assert_close(
-        ours.explanations[0].heatmap, toys.explanations[0].heatmap, rtol=1e-3, atol=1e-6
+    toys, raws = (
+        inspect(one, image, method=QUICK) for one in (ToyDetector(), RawToy(ToyDetector()))
     )
-    assert ours.verdicts[0].level is toys.verdicts[0].level
-    for name, value in toys.evidence[0].items():
-        if name == "percentile":  # counts ties, which rounding breaks
-            continue
-        assert ours.evidence[0][name] == pytest.approx(value, rel=1e-3, abs=1e-5, nan_ok=True)
+    torch.testing.assert_close(ours.added[0].heatmap, toys.added[0].heatmap, rtol=1e-3, atol=1e-6)
+    assert ours.explanations == ours.contrasts == (None,)
+    alike(ours.evidence[0], raws.evidence[0])
+    assert (ours.verdicts[0].level, ours.verdicts[0].cause) == (Level.UNCERTAIN, "no_map")
+    assert ours.verdicts[0].reason is toys.verdicts[0].reason is Answer.OBJECT
+    for name in ("score", "presence_first", "presence_second", "margin", "name_box"):
+        assert ours.evidence[0][name] == pytest.approx(toys.evidence[0][name], rel=1e-3), name
 
 
 def test_a_sealed_black_box_gets_no_more_than_uncertain(sealed_file):
     image = scene(("red", 4, 4), background=0.5)
-    found = inspect(load_detector(sealed_file), image, method=QUICK)
+    found = inspect(load_detector(sealed_file), image, method=QUICK, budget="full")
     evidence, verdict = found.evidence[0], found.verdicts[0]
-    assert verdict.level is Level.UNCERTAIN
-    assert set(RATIOS) <= set(verdict.unmeasured)
-    assert all(math.isnan(evidence[name]) for name in (*RATIOS, *RIVALS, "trust"))
+    assert (verdict.level, verdict.cause) == (Level.UNCERTAIN, "sealed")
+    of_the_class = {"margin", "name_box", "name_hidden", "class_box", "detected_box"}
+    assert of_the_class <= set(verdict.unmeasured)
+    assert all(math.isnan(evidence[name]) for name in of_the_class)
+    assert evidence.words["name_stage"] == "no_raw_predictions"
     assert evidence["score"] == pytest.approx(1 / (1 + math.exp(-4)), rel=1e-4)
-    assert evidence["without_box"] < 0.01
-    assert found.explanations[0].heatmap[32:48, 32:48].sum() > 0.9
+    assert found.added[0].heatmap[32:48, 32:48].sum() > 0.9
 
 
-def test_weighing_a_sealed_box_reads_what_it_reports():
-    toy, image = ToyDetector(), scene(("red", 4, 4), background=0.5)
-    (target,) = detect(toy, image)
-    (map_,) = explain(QUICK, toy, image, [target])
-    open_, sealed = (weigh(one, image, target, map_) for one in (toy, SealedToy(toy)))
-    for name in ("score", "without_box", "context_only", "box_only", "without_outside"):
-        expected = open_[name] if open_[name] > 0.001 else 0
-        assert sealed[name] == pytest.approx(expected), name
-    assert open_["score"] > 0.9
+def test_presence_in_a_sealed_box_is_read_off_what_it_reports():
+    image = scene(("red", 4, 4), background=0.5)
+    for elsewhere, answer in ((0.0, Answer.OBJECT), (0.7, Answer.SURROUNDINGS)):
+        toy = ToyDetector(elsewhere=elsewhere)
+        shown = scene(("red", 4, 4), ("red", 0, 0)) if elsewhere else image
+        open_, sealed = (inspect(one, shown).evidence[-1] for one in (toy, SealedToy(toy)))
+        assert open_.answer("presence") is sealed.answer("presence") is answer
+        for name in ("score", "presence_first", "presence_second"):
+            expected = open_[name] if open_[name] > 0.01 else 0
+            assert sealed[name] == pytest.approx(expected, abs=0.01), name
 
 
 def test_what_is_reported_in_a_box_by_hand():
@@ -473,10 +481,10 @@ def test_what_is_reported_in_a_box_by_hand():
     assert not class_kept(Detections.empty((20, 20), ("a", "b")), box).any()
 
 
-def test_the_default_method_names_those_that_work(raw_file, sealed_file):
+def test_a_method_that_needs_gradients_names_those_that_work(raw_file, sealed_file):
     for path in (raw_file, sealed_file):
         with pytest.raises(InputError, match=r"is a black box; methods that work .*kernel_shap"):
-            inspect(load_detector(path), scene(("red", 2, 3)))
+            inspect(load_detector(path), scene(("red", 2, 3)), method="integrated_gradients")
 
 
 def test_the_command_line_inspects_a_black_box(raw_file, tmp_path, monkeypatch, capsys):

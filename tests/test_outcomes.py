@@ -238,12 +238,12 @@ def test_a_data_set_that_was_moved_goes_on(toy, call, annotations, scans):  # no
 
 
 def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # noqa: F811
-    from xai_detect.commands import prepare
+    from xai_detect.commands import judging
 
     asked = []
-    plain = prepare.inspect
+    plain = judging.inspect
     monkeypatch.setattr(
-        prepare, "inspect", lambda *a, **k: asked.append(k["source"]) or plain(*a, **k)
+        judging, "inspect", lambda *a, **k: asked.append(k["source"]) or plain(*a, **k)
     )
     words = ("evaluate", annotations, "--images", "scans", "--out", "kept", "--json")
     code, first, _ = call(*words)

@@ -7,7 +7,7 @@ import torch
 
 from xai_detect.errors import InputError, TargetError, WeightsError, XaiDetectError
 from xai_detect.values.detections import Detections, Target, label_of
-from xai_detect.values.findings import Evidence, Level, Reason, Verdict
+from xai_detect.values.findings import Answer, Evidence, Level, Verdict
 
 NAMES = ("zebra", "giraffe", "Fire hydrant")
 
@@ -143,10 +143,44 @@ def test_later_edits_of_the_source_do_not_reach_the_evidence():
     assert evidence["inside"] == 0.7
 
 
-def test_a_verdict_reads_as_one_paragraph():
-    reasons = (Reason("a", 0.1, 0.5, "First."), Reason("b", 0.2, 0.5, "Second."))
-    assert Verdict(Level.UNTRUSTED, reasons, ()).sentence == "First. Second."
+def test_words_and_places_of_the_evidence_are_read_only():
+    words, places = {"presence": "object"}, {"map": ((0.0, 0.0, 1.0, 1.0),)}
+    evidence = Evidence({}, words, places)
+    words["presence"] = "unclear"
+    places.clear()
+    assert evidence.words == {"presence": "object"}
+    assert evidence.places == {"map": ((0.0, 0.0, 1.0, 1.0),)}
+    with pytest.raises(TypeError):
+        evidence.words["presence"] = "unclear"  # type: ignore[index]
+
+
+def test_a_test_that_says_nothing_is_unmeasured():
+    evidence = Evidence({}, {"presence": "object", "name": "perhaps"})
+    assert evidence.answer("presence") is Answer.OBJECT
+    assert evidence.answer("swap") is Answer.UNMEASURED
+    with pytest.raises(ValueError, match="perhaps"):
+        evidence.answer("name")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, None),
+        ({"evidence_outside": math.nan}, None),
+        ({"evidence_outside": 0.0}, False),
+        ({"evidence_outside": 1.0}, True),
+    ],
+)
+def test_evidence_outside_is_there_or_not_or_unmeasured(values, said):
+    assert Evidence(values).outside is said
+
+
+def test_levels_and_answers_are_their_own_words():
     assert Level("TRUSTED") is Level.TRUSTED
+    assert f"{Answer.SURROUNDINGS}" == "surroundings"
+    verdict = Verdict(Level.TRUSTED, Answer.OBJECT, "object", "Said.", "", ())
+    with pytest.raises(AttributeError):
+        verdict.level = Level.UNCERTAIN  # type: ignore[misc]
 
 
 def test_records_are_frozen():

@@ -96,6 +96,7 @@ def _judged(record: Record, row: int) -> dict[str, object]:
         "asked": asked.name if asked else None,
         "asked_supported": asked.supported if asked else None,
         "asked_score": asked.score if asked else None,
+        "right": record.outcome.right[row] if record.outcome else None,
         "outcome": record.outcome.fates[row].kind.value if record.outcome else None,
         "method": added.method if added else None,
     }
@@ -131,6 +132,7 @@ _SCHEMA = pa.schema(
         "asked": pa.string(),
         "asked_supported": pa.bool_(),
         "asked_score": pa.float64(),
+        "right": pa.bool_(),
         "outcome": pa.string(),
         "method": pa.string(),
         **{f"evidence_{name}": pa.float64() for name in NAMES if name not in _TRUTH_VALUES},

@@ -143,6 +143,8 @@ def class_survival(raw: Raw, box: Box, frame: Frame) -> Float[Tensor, "b c"]:
         box: In image pixels.
         frame: Where the image lies in the input.
     """
+    if not raw.boxes.shape[1]:  # a sealed black box that reports nothing
+        return raw.probabilities.new_zeros(len(raw.probabilities), raw.probabilities.shape[2])
     wanted = frame.boxes_to_input(torch.tensor([box])).to(raw.boxes)
     overlap = boxes.iou(wanted, raw.boxes.flatten(0, 2))[0].view(raw.boxes.shape[:3])
     found = torch.where(overlap >= SAME_OBJECT, raw.probabilities, 0.0)
