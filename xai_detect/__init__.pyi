@@ -19,10 +19,11 @@ from .output.exchange import (
 from .output.folder.load import load_run
 from .output.run import save
 from .trust.policy import read_policy
+from .trust.references import Reference, as_reference
 from .trust.verdict import judge
 from .trust.weigh import weigh
 from .values.detections import Detections, Target
-from .values.findings import Evidence, Explanation, Inspection, Level, Verdict
+from .values.findings import Asked, Evidence, Explanation, Inspection, Level, Verdict
 from .values.frame import Placed
 from .values.images import load_image
 
@@ -30,15 +31,18 @@ __version__: str
 
 __all__ = [
     "METHODS",
+    "Asked",
     "Detections",
     "Evidence",
     "Explanation",
     "Inspection",
     "Level",
     "Placed",
+    "Reference",
     "Target",
     "Verdict",
     "XaiDetectError",
+    "as_reference",
     "build_classifier",
     "detect",
     "evaluate",
