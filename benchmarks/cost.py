@@ -4,9 +4,9 @@
 
 Ratios of processor time, medians over interleaved repeats: integrated gradients against as many
 bare forward and backward passes of the same network; ten boxes of one image at once against ten
-runs of one box; the forward passes that ``weigh`` spends; and ``inspect`` of the image enlarged to
-3 and to 12 megapixels against the image at 640 pixels, five boxes each. Peak memory of ``inspect``
-is that of a process of its own. Writes ``benchmarks/results/cost.md`` and ``.json``.
+runs of one box; the passes that a verdict spends at each budget; and ``inspect`` of the image
+enlarged to 3 and to 12 megapixels against the image at 640 pixels, five boxes each. Peak memory of
+``inspect`` is that of a process of its own. Writes ``benchmarks/results/cost.md`` and ``.json``.
 """
 
 import argparse
@@ -31,7 +31,8 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.integrated import IntegratedGradients
 from xai_detect.inspection.image import detect, inspect
-from xai_detect.trust.evidence import weigh
+from xai_detect.trust.budget import BUDGETS
+from xai_detect.trust.weigh import weigh
 from xai_detect.values.detections import Detections, Target
 from xai_detect.values.images import load_image
 
@@ -68,8 +69,8 @@ def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
     """All ratios; medians over interleaved repeats after one warm-up."""
     torch.set_num_threads(1)
     detector, image = load_detector(weights), load_image(path)
-    found = list(detect(detector, image, 0.05))
-    targets = (found * BOXES)[:BOXES]
+    found = detect(detector, image, 0.05)
+    targets = (list(found) * BOXES)[:BOXES]
     single = explain(METHOD, detector, image, targets[:1])[0]
     forwards = int(single.measured["forward_passes"])
     backwards = int(single.measured["backward_passes"])
@@ -79,7 +80,11 @@ def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
         ones.append(seconds(lambda: explain(METHOD, detector, image, targets[:1])))
         tens.append(seconds(lambda: explain(METHOD, detector, image, targets)))
         apart.append(seconds(lambda: [explain(METHOD, detector, image, [one]) for one in targets]))
-    evidence = weigh(detector, image, targets[0], single)
+    best = select(found, torch.arange(1))
+    spent = {
+        name: weigh(detector, image, best, budget=budget)[0].evidence
+        for name, budget in BUDGETS.items()
+    }
     return {
         "integrated_gradients_over_bare": statistics.median(
             one / other for one, other in zip(ones, bares, strict=True)
@@ -87,7 +92,11 @@ def measure(weights: Path, path: Path, repeats: int) -> dict[str, float]:
         "ten_boxes_over_ten_runs": statistics.median(
             one / other for one, other in zip(tens, apart, strict=True)
         ),
-        "weigh_forward_passes": evidence["forward_passes"],
+        **{
+            f"{name}_{what}": evidence[what]
+            for name, evidence in spent.items()
+            for what in ("test_passes", "map_passes")
+        },
         "forward_passes_compared": float(forwards),
         "backward_passes_compared": float(backwards),
         "repeats": float(repeats),

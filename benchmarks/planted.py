@@ -4,7 +4,8 @@
 comes from seeds that no training saw. First the models: a model counts only if swapping the cause
 flips the class in at least 95 % of scans and removing it leaves chance. Then, per method and world,
 the share of positive evidence on the true cause beside the cause's share of the image (what a flat
-map scores) and the hit rate of the strongest pixel; and the verdicts with integrated gradients.
+map scores) and the hit rate of the strongest pixel; and the verdicts, with the surroundings of
+further scans of the same world to try.
 """
 
 import argparse
@@ -24,12 +25,16 @@ import torch
 import train_planted
 
 import xai_detect as xd
+from xai_detect.detectors.protocol import Detector
 from xai_detect.measures.statistics import wilson
+from xai_detect.trust.budget import BUDGETS
 from xai_detect.xray.scenes.planted import HONEST, WORLDS, PlantedScan, render
 from xai_detect.xray.scenes.scan import SIMULATOR
 from xai_detect.xray.scenes.worlds import compose_apart
 
 RESULTS = Path(__file__).parent / "results"
+#: Scans beside those that are judged, whose surroundings are tried.
+REFERENCES = 16
 #: First seed of the scans measured here; training, its checks and the shipped figures used others.
 SEED = 950_000
 
@@ -108,22 +113,35 @@ def mapped(world: str, method: str, scans: Sequence[PlantedScan]) -> dict[str, A
     }
 
 
-def judged(world: str, scans: Sequence[PlantedScan]) -> dict[str, Any]:
-    """Verdicts with integrated gradients and the default policy, for each scan's best detection."""
+def others(world: str, detector: Detector, first: int) -> list[xd.Reference]:
+    """Scans that are not judged, whose surroundings are tried."""
+    scans = [balanced(world, first + index, train_planted.SIZE) for index in range(REFERENCES)]
+    found = [
+        xd.as_reference(detector, str(index), xd.load_image(scan.image))
+        for index, scan in enumerate(scans)
+    ]
+    return [reference for reference in found if len(reference.detections)]
+
+
+def judged(world: str, scans: Sequence[PlantedScan], budget: str) -> dict[str, Any]:
+    """Verdicts under the default policy, for each scan's best detection."""
     detector = xd.load_detector(f"planted/{world}")
-    levels, by_class = Counter[str](), Counter[str]()
+    references = others(world, detector, len(scans))
+    levels, by_class, reasons = Counter[str](), Counter[str](), Counter[str]()
     for scan in scans:
-        seen = xd.inspect(detector, scan.image)
-        if len(seen.targets) == 0 or seen.targets[0].label != scan.label:
+        seen = xd.inspect(detector, scan.image, budget=budget, references=references)
+        if len(seen.detections) == 0 or seen.detections.target(0).label != scan.label:
             levels["missed or misread"] += 1
             continue
         levels[str(seen.verdicts[0].level)] += 1
         by_class[f"{scan.class_name} {seen.verdicts[0].level}"] += 1
+        reasons[str(seen.verdicts[0].reason)] += 1
     wanted = "TRUSTED" if world in HONEST else "UNTRUSTED"
     judged = sum(count for name, count in levels.items() if name != "missed or misread")
     return {
         "verdicts": dict(sorted(levels.items())),
         "verdicts_by_class": dict(sorted(by_class.items())),
+        "reasons": dict(sorted(reasons.items())),
         "wanted": wanted,
         "as_wanted": [
             round(levels[wanted] / judged, 4) if judged else math.nan,
@@ -156,16 +174,19 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f"| {world} | {row['scans']} | {' | '.join(cells)} | {counts} |")
     lines += [
         "",
-        "## Verdicts with integrated gradients and the default policy",
+        f"## Verdicts at the budget {results['budget']}, under the default policy",
         "",
-        "| world | n | wanted | as wanted | verdicts |",
-        "|---|---|---|---|---|",
+        "| world | n | wanted | as wanted | verdicts | decided by |",
+        "|---|---|---|---|---|---|",
     ]
     for row in results["verdicts"]:
-        verdicts = ", ".join(f"{name} {count}" for name, count in row["verdicts_by_class"].items())
+        verdicts, reasons = (
+            ", ".join(f"{name} {count}" for name, count in row[key].items())
+            for key in ("verdicts_by_class", "reasons")
+        )
         lines.append(
             f"| {row['world']} | {row['scans']} | {row['wanted']} | "
-            f"{_cell(row['as_wanted'])} | {verdicts} |"
+            f"{_cell(row['as_wanted'])} | {verdicts} | {reasons} |"
         )
     lines += [
         "",
@@ -195,7 +216,8 @@ def main() -> None:
     """Measure what is in the manifest and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=None)
-    parser.add_argument("--methods", nargs="*", default=["integrated_gradients"])
+    parser.add_argument("--budget", choices=list(BUDGETS), default="standard")
+    parser.add_argument("--methods", nargs="*", default=["sighted_gradients"])
     parser.add_argument("--scans", type=int, default=60, help="judged per world")
     parser.add_argument("--map-scans", type=int, default=24, help="per method and world")
     parser.add_argument("--model-scans", type=int, default=200)
@@ -208,6 +230,7 @@ def main() -> None:
     results: dict[str, Any] = {
         "seed": SEED,
         "simulator": SIMULATOR,
+        "budget": options.budget,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, "
         f"xai_detect {xd.__version__}",
         "models": {},
@@ -218,7 +241,8 @@ def main() -> None:
         results["models"][world] = model_figures(world, options.model_scans)
         most = max(options.scans, options.map_scans)
         scans = [balanced(world, index, train_planted.SIZE) for index in range(most)]
-        results["verdicts"].append({"world": world} | judged(world, scans[: options.scans]))
+        row = judged(world, scans[: options.scans], options.budget)
+        results["verdicts"].append({"world": world} | row)
         for method in options.methods:
             few = scans[: options.map_scans]
             results["maps"].append({"method": method, "world": world} | mapped(world, method, few))

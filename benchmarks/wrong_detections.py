@@ -5,7 +5,7 @@
 Reads a run folder of ``xai-detect inspect`` over COCO val2017 images and the ground truth. A
 detection is wrong when no free object of its class overlaps it by IoU >= 0.5 (greedy, best first;
 crowds are neither right nor wrong). Writes ``benchmarks/results/wrong_detections.md`` and
-``.json``: counts of verdicts for right and wrong ones, AUROC of trust and of confidence with
+``.json``: counts of verdicts for right and wrong ones, AUROC of probability and of confidence with
 bootstrap intervals over images (seed 0), and the clearest six wrong ones.
 """
 
@@ -78,8 +78,18 @@ def read(run: Run, dataset: Dataset) -> tuple[list[list[Judged]], list[Wrong]]:
         image = []
         for row, target in enumerate(record.detections):
             ignored, right = bool(fates.ignored[row]), bool(fates.right[row])
-            verdict, trust = record.verdicts[row], record.evidence[row]["trust"]
-            image.append(Judged(verdict.level, trust, target.score, None if ignored else right))
+            verdict, evidence = record.verdicts[row], record.evidence[row]
+            image.append(
+                Judged(
+                    level=verdict.level,
+                    reason=verdict.reason,
+                    name=target.name,
+                    probability=evidence["probability"],
+                    confidence=target.score,
+                    outside=evidence.outside,
+                    right=None if ignored else right,
+                )
+            )
             if not ignored and not right and target.score >= LEAST_CONFIDENCE:
                 truth = nearest_truth(scan, target.box, dataset)
                 sentence = verdict.sentence
@@ -103,7 +113,7 @@ def report(run: Run, judged: list[list[Judged]], wrong: list[Wrong]) -> str:
         "# Wrong detections and their verdicts",
         "",
         f"{run.header.provenance.name} on {len(judged)} images of COCO val2017, "
-        f"{run.header.method}, confidence > {run.header.confidence:g}, default policy.",
+        f"budget {run.header.budget}, confidence > {run.header.confidence:g}, default policy.",
         "",
         "| verdict | right | wrong | share right [95 %] |",
         "|---|---|---|---|",
@@ -115,7 +125,7 @@ def report(run: Run, judged: list[list[Judged]], wrong: list[Wrong]) -> str:
             f"| {level} | {counts.right} | {counts.wrong} | "
             f"{counts.share_right:.2f} [{low:.2f}, {high:.2f}] |"
         )
-    for name, ranking in (("trust score", figures.trust), ("confidence", figures.confidence)):
+    for name, ranking in (("probability", figures.probability), ("confidence", figures.confidence)):
         low, high = ranking.interval
         lines += ["", f"AUROC of the {name}, right against wrong: {ranking.auroc:.3f} "
                       f"[{low:.3f}, {high:.3f}], n = {ranking.n}."]  # fmt: skip

@@ -3,21 +3,21 @@
     python -m benchmarks.zebra_giraffe WEIGHTS --data COCO_FOLDER --figures FOLDER
 
 Takes detections of zebras and giraffes that are right (IoU >= 0.5 with the truth, confidence
->= 0.5), at most one per image, asks each for its own class and for the other one, and counts the
-verdicts. Writes ``benchmarks/results/zebra_giraffe.md`` and ``.json``; figures go to the folder
+>= 0.5), at most one per image, asks each about the other class as well, and counts verdicts and
+answers. Writes ``benchmarks/results/zebra_giraffe.md`` and ``.json``; figures go to the folder
 given, because the photographs have licences of their own. ``docs/images/zebra_giraffe.png``
-shows the first zebra's evidence and box without the photograph.
+shows the first zebra's two maps and its box without the photograph.
 """
 
 import argparse
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 
 import xai_detect
@@ -30,7 +30,7 @@ from xai_detect.measures.matching import match
 from xai_detect.measures.statistics import wilson
 from xai_detect.output.drawing import contours
 from xai_detect.output.drawing.views import view
-from xai_detect.values.findings import Inspection, Level
+from xai_detect.values.findings import Answer, Inspection, Level
 from xai_detect.values.images import load_image
 from xai_detect.values.truth import Scan
 
@@ -62,49 +62,44 @@ def chosen_row(detector: WhiteBoxDetector, dataset: Dataset, scan: Scan, name: s
 
 
 def ask(detector: WhiteBoxDetector, scan: Scan, row: int, name: str) -> dict[str, Any]:
-    """Both questions about one box."""
+    """What decides one box, and whether the other class is seen in it."""
     other = PAIR[1 - PAIR.index(name)]
-    answers: dict[str, Any] = {"image": scan.name, "class": name, "row": row}
-    for asked in (name, other):
-        inspection = inspect(detector, scan.path, confidence=0.5, as_class=asked)
-        verdict = inspection.verdicts[row]
-        answers["own" if asked == name else "other"] = {
-            "asked": asked,
-            "level": str(verdict.level),
-            "sentence": verdict.sentence,
-            "score": inspection.evidence[row]["score"],
-            "inside": inspection.evidence[row]["inside"],
-        }
-        answers[f"inspection_{asked}"] = inspection
-    return answers
+    inspection = inspect(detector, scan.path, confidence=0.5, as_class=other)
+    verdict, asked = inspection.verdicts[row], inspection.asked[row]
+    return {
+        "image": scan.name,
+        "class": name,
+        "row": row,
+        "score": inspection.evidence[row]["score"],
+        "level": str(verdict.level),
+        "reason": str(verdict.reason),
+        "sentence": verdict.sentence,
+        "asked": None if asked is None else asdict(asked),
+        "inspection": inspection,
+    }
 
 
-def figure(own: Inspection, other: Inspection, row: int) -> np.ndarray:
-    """Evidence for both classes, one above the other."""
-    pictures = [view(own, row), view(other, row)]
-    wide = max(picture.shape[1] for picture in pictures)
-    padded = [
-        np.pad(one, ((0, 12), (0, wide - one.shape[1]), (0, 0)), constant_values=255)
-        for one in pictures
-    ]
-    return np.concatenate(padded)
+def without_photograph(inspection: Inspection, row: int, path: Path) -> None:
+    """Draw both maps of one box, and nothing of the image itself.
 
-
-def without_photograph(own: Inspection, other: Inspection, row: int, path: Path) -> None:
-    """Draw the evidence for both classes in one box, and nothing of the image itself.
-
-    Both maps are smoothed as in the report and share one scale: the share of the own class's
-    positive evidence per pixel, as a multiple of an even spread.
+    Both are smoothed as in the report: the share of the positive evidence per pixel, as a multiple
+    of an even spread.
     """
+    target, asked = inspection.detections.target(row), inspection.asked[row]
+    maps = (inspection.explanations[row], inspection.contrasts[row])
+    words = (
+        f"Why is a {target.name} detected?  score {target.score:.2f}",
+        f"Why {target.name} and not {asked.name if asked else 'another'}?",
+    )
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-    for axis, one in zip(axes, (own, other), strict=True):
-        density = contours.smoothed(contours.positive(one.explanations[row].heatmap))
+    for axis, made, title in zip(axes, maps, words, strict=True):
+        if made is None:
+            raise SystemExit("no map was made; use a detector that shows its gradients")
+        density = contours.smoothed(contours.positive(made.heatmap))
         shown = axis.imshow(density * density.size, cmap="Greys", vmin=0, vmax=10)
-        x1, y1, x2, y2 = one.targets[row].box
+        x1, y1, x2, y2 = target.box
         axis.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, ec="#a83e00"))
-        name, verdict = one.targets[row].name, one.verdicts[row]
-        score = one.evidence[row]["score"]
-        axis.set_title(f"Why {name}?  score {score:.2f}: {verdict.level}", loc="left")
+        axis.set_title(title, loc="left")
         axis.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=axes, shrink=0.8)
     bar.set_label("evidence per pixel, 1 = spread evenly")
@@ -114,7 +109,7 @@ def without_photograph(own: Inspection, other: Inspection, row: int, path: Path)
 
 
 def run(weights: Path, data: Path, figures: Path, most: int) -> list[dict[str, Any]]:
-    """Both questions for up to ``most`` boxes of each class."""
+    """What is said of up to ``most`` boxes of each class."""
     detector = load_detector(weights)
     figures.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
@@ -129,12 +124,10 @@ def run(weights: Path, data: Path, figures: Path, most: int) -> list[dict[str, A
                 if row is None:
                     continue
                 answers = ask(detector, scan, row, name)
-                own, other = (answers.pop(f"inspection_{one}") for one in PAIR)
-                if name == PAIR[1]:
-                    own, other = other, own
-                picture = figure(own, other, row)
+                inspection = answers.pop("inspection")
+                picture = view(inspection, row)
                 if not any(one["class"] == name for one in rows) and name == PAIR[0]:
-                    without_photograph(own, other, row, SHAPES)
+                    without_photograph(inspection, row, SHAPES)
                 path = figures / f"{name}_{Path(scan.name).stem}.png"
                 cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
                 rows.append(answers)
@@ -148,26 +141,40 @@ def report(rows: list[dict[str, Any]], weights: str) -> str:
         "# The zebra called giraffe",
         "",
         f"{weights}, right detections with confidence >= 0.5, n = {len(rows)} ({sizes}); "
-        "integrated gradients, default policy. Intervals: Wilson, 95 %. Nothing is drawn at "
-        "random: the first such box of each image, in the data set's order.",
+        "budget standard without references, default policy. Intervals: Wilson, 95 %. Nothing is "
+        "drawn at random: the first such box of each image, in the data set's order.",
         "",
-        "| question | TRUSTED | UNCERTAIN | UNTRUSTED |",
-        "|---|---|---|---|",
+        "| the class it is | boxes |",
+        "|---|---|",
+        *(f"| {level} | {_share(rows, 'level', str(level))} |" for level in Level),
+        *(f"| decided by: {answer} | {_share(rows, 'reason', str(answer))} |" for answer in Answer),
+        "",
+        "| the other class, same box | boxes |",
+        "|---|---|",
     ]
-    for key, words in (("own", "the class it is"), ("other", "the other class, same box")):
-        counts = Counter(row[key]["level"] for row in rows)
-        cells = []
-        for level in Level:
-            low, high = wilson(counts[level], len(rows))
-            cells.append(f"{counts[level]} [{low:.2f}, {high:.2f}]")
-        lines.append(f"| {words} | {' | '.join(cells)} |")
+    absent = sum(not row["asked"]["supported"] for row in rows)
+    lines += [
+        f"| {words} | {_interval(count, len(rows))} |"
+        for words, count in (("absent", absent), ("supported", len(rows) - absent))
+    ]
     for row in rows[:1]:
-        lines += ["", f"One of them, {row['image']}:", ""]
         lines += [
-            f"* **{row[key]['asked']}**: {row[key]['level']}. {row[key]['sentence']}"
-            for key in ("own", "other")
+            "",
+            f"One of them, {row['image']}:",
+            "",
+            f"* **{row['class']}**: {row['level']}. {row['sentence']}",
+            f"* **{row['asked']['name']}**: {row['asked']['sentence']}",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _share(rows: list[dict[str, Any]], key: str, value: str) -> str:
+    return _interval(Counter(row[key] for row in rows)[value], len(rows))
+
+
+def _interval(count: int, total: int) -> str:
+    low, high = wilson(count, total)
+    return f"{count} [{low:.2f}, {high:.2f}]"
 
 
 def main() -> None:
