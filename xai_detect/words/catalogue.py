@@ -1,11 +1,12 @@
 """One catalogue of words per language: every sentence that the project shows to people, by name.
 
 A sentence is a template with ``{names}`` in braces. All languages hold the same names and use the
-same braces; a test holds them to it.
+same braces; a test holds them to it. Messages of errors and ``--help`` are not in it: they are
+English everywhere.
 """
 
 import locale
-import re
+import os
 import string
 import tomllib
 from collections.abc import Mapping
@@ -15,13 +16,26 @@ from pathlib import Path
 from types import MappingProxyType
 
 from xai_detect.errors import InputError
+from xai_detect.words.particles import particles
 
 FOLDER = Path(__file__).parent
 
-LANGUAGES = ("en", "ko")
+PERCENT = {"en": " %", "ko": "%"}
+"""The sign after a number, by language."""
 
-PERCENT = re.compile(r"(?<=\d)%")
-"""Where a space belongs before the sign."""
+LANGUAGES = tuple(PERCENT)
+
+
+class _Filling(string.Formatter):
+    """Fills templates in; shares get the language's own percent sign."""
+
+    def __init__(self, percent: str) -> None:
+        self._percent = percent
+
+    def format_field(self, value: object, format_spec: str) -> str:
+        """One value in words."""
+        text = format(value, format_spec)
+        return text.removesuffix("%") + self._percent if format_spec.endswith("%") else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,19 @@ class Catalogue:
 
     def say(self, name: str, /, **values: object) -> str:
         """A sentence, filled in."""
-        return PERCENT.sub(" %", self.templates[name].format(**values))
+        text = _Filling(PERCENT[self.language]).vformat(self.templates[name], (), values)
+        return particles(text) if self.language == "ko" else text
+
+    def counted(self, what: str, count: int) -> str:
+        """So many ``images``, ``detections`` or ``files``."""
+        amount = {0: "none", 1: "one"}.get(count, "many")
+        return self.say(f"count.{what}_{amount}", count=count)
+
+    def known(self, table: str, name: str, otherwise: str | None = None) -> str:
+        """The word for a name that may come from elsewhere; where there is none, ``otherwise``."""
+        if self.has(f"{table}.{name}"):
+            return self.say(f"{table}.{name}")
+        return name if otherwise is None else otherwise
 
     def has(self, name: str) -> bool:
         """Whether there is such a sentence."""
@@ -61,10 +87,21 @@ def catalogue(language: str = "en") -> Catalogue:
     return Catalogue(language, MappingProxyType(templates))
 
 
+ENGLISH = catalogue("en")
+
+
+def spoken(language: str) -> Catalogue:
+    """The words of a language that a run folder names, which may be one that is not known here."""
+    return catalogue(language) if language in LANGUAGES else ENGLISH
+
+
 def of_locale() -> str:
     """The language of the user's locale, where there are words in it; else English."""
-    found = (locale.getlocale()[0] or "")[:2].lower()
-    return {"ko": "ko"}.get(found, "en")
+    # what the environment asks for, also where the system has no such locale installed
+    asked = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    found = next(filter(None, asked), None) or locale.getlocale()[0] or ""
+    language = found[:2].lower()
+    return language if language in LANGUAGES else "en"
 
 
 def fields(template: str) -> frozenset[str]:
