@@ -7,13 +7,14 @@
 ``collect`` writes the numbers of every detection and whether it is right, as annotated. ``fit``
 fits a logistic regression per recipe on the rows of ``FITTED`` and writes
 ``xai_detect/trust/probability.json``. ``read`` holds it against images that were not fitted on and
-writes ``results/probability.md`` and ``.json``: AUROC, less that of the confidence, within quartiles
-of confidence, and less that of a stronger detector's confidence at the box; 95 % intervals by a
-bootstrap over images, seed 0.
+writes ``results/probability.md`` and ``.json``: AUROC, less that of the confidence, within
+quartiles of confidence, and less that of a stronger detector's confidence at the box; 95 %
+intervals by a bootstrap over images, seed 0.
 """
 
 import json
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ SECOND = {"coco-yolo11n": "yolo26n", "coco-yolov8n": "yolo26n", "coco-yolo26n": 
 
 
 def collect(arguments: list[str]) -> None:
+    """Write the numbers of every detection of some sets."""
     parser = verdict_sets.options()
     parser.add_argument("--out", type=Path, required=True)
     parser.set_defaults(most=10**6)
@@ -78,12 +80,14 @@ def collect(arguments: list[str]) -> None:
 
 
 def table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The rows of a set whose truth is known."""
     return [
         row for row in json.loads((folder / f"{name}.json").read_text()) if row["right"] is not None
     ]
 
 
 def fit(folder: Path) -> None:
+    """Fit every recipe and write what ships."""
     rows = [row for name in FITTED for row in table(folder, name)]
     right = np.array([row["right"] for row in rows])
     recipes = {}
@@ -133,12 +137,9 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
     if all("second" in row for row in rows):
         values["stronger detector's confidence"] = np.array([row["second"] for row in rows])
     draw = np.random.default_rng(SEED)
-    drawn = []
     members = [np.flatnonzero(owner == image) for image in range(len(images))]
-    for _ in range(DRAWS):
-        drawn.append(
-            np.concatenate([members[image] for image in draw.integers(0, len(images), len(images))])
-        )
+    counts = (draw.integers(0, len(images), len(images)) for _ in range(DRAWS))
+    drawn = [np.concatenate([members[image] for image in some]) for some in counts]
     drawn = [some for some in drawn if 0 < right[some].sum() < len(some)]
     found: dict[str, Any] = {
         "n": len(rows), "wrong": int((~right).sum()), "images": len(images),
@@ -180,36 +181,36 @@ def within(right: np.ndarray, value: np.ndarray, confidence: np.ndarray) -> floa
 
 
 def read(folder: Path) -> None:
+    """Hold what ships against images that were not fitted on."""
     sets = {name: table(folder, name) for name in READ if (folder / f"{name}.json").exists()}
     found = {name: figures(rows) for name, rows in sets.items()}
-    coco = [
-        {**row, "image": row["image"]}
-        for name in sets
-        if name.startswith("coco")
-        for row in sets[name]
-    ]
+    coco = [row for name in sets if name.startswith("coco") for row in sets[name]]
     found["coco, all detectors"] = figures(coco)
-    lines = ["# Probability that a detection is right", "",
-             "`python benchmarks/probability.py read`: images that were not fitted on; AUROC, gain over the",
-             f"confidence with its 95 % interval ({DRAWS} bootstrap draws of images, seed {SEED}).", "",
-             "| set | n | wrong | confidence | recipe | AUROC | gain | within quartiles (confidence) |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for name, values in found.items():
-        for recipe, one in values.items():
-            if isinstance(one, dict):
-                auroc = f"{one['auroc']:.3f}" if "auroc" in one else ""
-                quartiles = (
-                    f"{one['within quartiles']:.3f} ({values['confidence within quartiles']:.3f})"
-                    if "within quartiles" in one
-                    else ""
-                )
-                low, high = one["interval"]
-                lines.append(
-                    f"| {name} | {values['n']} | {values['wrong']} | {values['confidence']:.3f} | {recipe} | {auroc} | {one['gain']:+.3f} [{low:+.3f}, {high:+.3f}] | {quartiles} |"
-                )
+    lines = [
+        "# Probability that a detection is right", "",
+        "`python benchmarks/probability.py read`: images that were not fitted on; AUROC, gain over",
+        f"the confidence with its 95 % interval ({DRAWS} bootstrap draws of images, seed {SEED}).",
+        "", "| set | n | wrong | confidence | recipe | AUROC | gain | within quartiles |",
+        "|---|---|---|---|---|---|---|---|",
+        *(line for name, values in found.items() for line in _lines(name, values)),
+    ]  # fmt: skip
     RESULTS.joinpath("probability.md").write_text("\n".join(lines) + "\n")
     RESULTS.joinpath("probability.json").write_text(json.dumps(found, indent=1) + "\n")
     print("\n".join(lines))
+
+
+def _lines(name: str, values: dict[str, Any]) -> Iterator[str]:
+    plain = values["confidence within quartiles"]
+    for recipe, told in values.items():
+        if not isinstance(told, dict):
+            continue
+        low, high = told["interval"]
+        auroc = f"{told['auroc']:.3f}" if "auroc" in told else ""
+        inner = "within quartiles"
+        quartiles = f"{told[inner]:.3f} (confidence {plain:.3f})" if inner in told else ""
+        start = f"| {name} | {values['n']} | {values['wrong']} | {values['confidence']:.3f}"
+        gain = f"{told['gain']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        yield f"{start} | {recipe} | {auroc} | {gain} | {quartiles} |"
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""The verdict on images with known answers: is the reason right, does the map agree, what is TRUSTED?
+"""The verdict on images with known answers: is its reason right, and what is TRUSTED?
 
-    python benchmarks/verdict.py measure coco-yolo11n sixray marker --data DATA --weights WEIGHTS --out ROWS
+    python benchmarks/verdict.py measure sixray marker --data DATA --weights WEIGHTS --out ROWS
     python benchmarks/verdict.py read ROWS
 
-``measure`` judges, of each image, at most ``--each`` right detections and one wrong one, drawn with a
-seed, and writes a row each. ``read`` puts the rows of the fresh half together into
-``results/verdict.md`` and ``.json``. Rates come with Wilson intervals; shares of TRUSTED with a
-bootstrap over images, seed 0.
+``measure`` judges, of each image, at most ``--each`` right detections and one wrong one, drawn with
+a seed, and writes a row each. ``read`` puts the rows of the fresh half together into
+``results/verdict.md`` and ``.json``, with Wilson intervals.
 """
 
 import json
@@ -109,8 +108,8 @@ def read(folder: Path) -> None:
     lines = [
         "# What decides a detection", "",
         "`python benchmarks/verdict.py`: right detections of images that chose no limit, budget",
-        "`standard` with twelve references; 95 % Wilson intervals. *Disagrees*: the test says object",
-        "and the map says outside.", "",
+        "`standard` with twelve references; 95 % Wilson intervals. *Disagrees*: by the tests object,",
+        "by a map outside.", "",
         "| set | n | UNTRUSTED | TRUSTED | evidence outside | disagrees | passes tests, maps |",
         "|---|---|---|---|---|---|---|",
         *(_line(name, values) for name, values in found.items()), "",

@@ -5,9 +5,8 @@
 Scans (SIXray, 416 px) and photographs (COCO, 640 px), with one detection and with about ten; each
 image from placed pixels to verdict, everything included, with twelve references; one thread. A bare
 pass is the network alone on the same input, the median of five beside each measurement. Photographs
-with ten boxes are those with eight to twelve; scans never hold so many, so for them ten boxes of the
-weakest raw predictions count as well (confidence 0.01). Writes ``results/verdict_cost.md`` and
-``.json``.
+with ten boxes are those with eight to twelve; scans never hold so many, so for them the weakest
+predictions count as well (confidence 0.01). Writes ``results/verdict_cost.md`` and ``.json``.
 """
 
 import json
@@ -21,7 +20,7 @@ import torch
 import verdict_sets
 
 from xai_detect.detectors.place import place
-from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.inspection.image import inspect
 from xai_detect.trust.budget import BUDGETS
 
@@ -30,7 +29,7 @@ SETS = {"scans": "sixray", "photographs": "coco-yolo11n"}
 BOXES = {"1": (1, 1), "10": (8, 12)}
 
 
-def bare_pass(detector: WhiteBoxDetector, pixels: torch.Tensor) -> float:
+def bare_pass(detector: UltralyticsDetector, pixels: torch.Tensor) -> float:
     """Seconds of the network alone."""
     times = []
     with torch.no_grad():
@@ -50,7 +49,6 @@ def main() -> None:
     rows = []
     for kind, name in SETS.items():
         detector, shown = verdict_sets.load(given, name)
-        assert isinstance(detector, WhiteBoxDetector)
         others = verdict_sets.references(detector, shown)
         for boxes, (least, most) in BOXES.items():
             confidence = 0.01 if (kind, boxes) == ("scans", "10") else 0.25
@@ -69,8 +67,9 @@ def main() -> None:
                         detector, image, budget=budget, references=others, confidence=confidence
                     )
                     costs.append((time.perf_counter() - start) / bare / len(result.verdicts))
-                row = {"images": kind, "boxes": boxes, "budget": budget, "n": len(costs),
-                       "mean": float(np.mean(costs)), "90 %": float(np.quantile(costs, 0.9))}  # fmt: skip
+                mean, tail = float(np.mean(costs)), float(np.quantile(costs, 0.9))
+                row = {"images": kind, "boxes": boxes, "budget": budget, "n": len(costs)}
+                row |= {"mean": mean, "90 %": tail}
                 rows.append(row)
                 print(row, flush=True)
     lines = [
@@ -78,8 +77,8 @@ def main() -> None:
         "Wall time per detection over one bare forward pass of the same network at the same size;",
         f"`python benchmarks/verdict_cost.py`, torch {torch.__version__}, one thread.", "",
         "| budget | images | boxes | n images | mean | 90 % |", "|---|---|---|---|---|---|",
-        *(f"| {row['budget']} | {row['images']} | {row['boxes']} | {row['n']} | {row['mean']:.1f} | "
-          f"{row['90 %']:.1f} |" for row in rows),
+        *("| {budget} | {images} | {boxes} | {n} | {mean:.1f} | {90 %:.1f} |".format(**row)
+          for row in rows),
     ]  # fmt: skip
     RESULTS.joinpath("verdict_cost.md").write_text("\n".join(lines) + "\n")
     RESULTS.joinpath("verdict_cost.json").write_text(json.dumps(rows, indent=1) + "\n")

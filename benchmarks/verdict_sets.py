@@ -109,7 +109,7 @@ def _marked(given: argparse.Namespace, detector: Detector) -> Iterator[Shown]:
 
 
 def _cued(world: str, seed: int, count: int) -> Iterator[Shown]:
-    """Scans that hold a report: all with the cue, but twins and the default class in every state."""
+    """Scans that hold a report: with the cue; twins and the default class in every state."""
     decides = CUED[world].decides
     state = State.CUE if decides == "presence" else None
     for row, made in enumerate(draw_cued(world, count, seed, SIDE, state)):

@@ -334,8 +334,8 @@ def test_places_are_in_image_pixels():
     for name in ("name", "map"):
         ((x1, y1, x2, y2),) = found.places[name]
         assert x1 < 32, "the cue spans 16 to 32"
-        assert 16 < x2
-        assert 16 < y2
+        assert x2 > 16
+        assert y2 > 16
         assert y1 < 32
 
 
