@@ -7,12 +7,16 @@ are left in ``build/pages``.
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from samples import inspection, verdict
 
 from xai_detect.commands.showcase import parts
+from xai_detect.output.run import save
+from xai_detect.values.findings import Level
 
 pytestmark = pytest.mark.browser
 WINDOW = (1440, 900)
@@ -91,8 +95,9 @@ def test_a_report_opens_without_faults_and_fits_the_window(browser, reports, nam
 
 
 def visible(browser):
-    cards = browser.find_elements("css selector", "article")
-    return [card for card in cards if card.is_displayed()]
+    """The detections that are shown; those of one item lie on one card."""
+    found = browser.find_elements("css selector", "#cards [data-level]")
+    return [one for one in found if one.is_displayed()]
 
 
 def test_the_report_shows_one_level_at_a_time(browser, reports):
@@ -107,6 +112,50 @@ def test_the_report_shows_one_level_at_a_time(browser, reports):
             level
         }
     assert sum(counts) == 2 * every
+
+
+@pytest.fixture(scope="module")
+def korean(tmp_path_factory):
+    """A Korean page with an item that has two names and another one beside it."""
+    folder = tmp_path_factory.mktemp("korean") / "run"
+    one = inspection("가방.png", rows=3)
+    boxes = one.detections.boxes.clone()
+    boxes[1] = boxes[0]
+    levels = (Level.TRUSTED, Level.UNTRUSTED, Level.TRUSTED)
+    names = ("칼", "가위")
+    found = replace(one.detections, boxes=boxes, class_names=names)
+    save([replace(one, detections=found, verdicts=tuple(map(verdict, levels)))], folder, lang="ko")
+    return folder / "report.html"
+
+
+def test_detections_of_one_item_are_filtered_one_by_one(browser, korean):
+    assert faults(browser, korean) == []
+    browser.save_screenshot(str(PICTURES / "korean.png"))
+    cards = browser.find_elements("css selector", "article")
+    status = browser.find_element("id", "shown")
+    assert (len(cards), len(visible(browser)), status.text) == (2, 3, "3건 표시")
+    shown = {}
+    for button in browser.find_elements("css selector", ".tools button"):
+        button.click()
+        names = [one.get_attribute("data-class") for one in visible(browser)]
+        shown[button.get_attribute("data-level")] = (
+            names, sum(card.is_displayed() for card in cards), status.text
+        )  # fmt: skip
+    assert shown == {
+        "": (["가위", "칼", "칼"], 2, "3건 표시"),
+        "UNTRUSTED": (["가위"], 1, "1건 표시"),
+        "UNCERTAIN": ([], 0, "0건 표시"),
+        "TRUSTED": (["칼", "칼"], 2, "2건 표시"),
+    }
+
+
+def test_a_link_to_a_hidden_detection_shows_it(browser, korean):
+    assert faults(browser, korean) == []
+    browser.find_elements("css selector", ".tools button")[2].click()  # UNCERTAIN: none
+    assert visible(browser) == []
+    browser.execute_script("document.querySelector(\".gallery a[href$='-1']\").click()")
+    wait = pytest.importorskip("selenium.webdriver.support.wait").WebDriverWait
+    wait(browser, 5).until(lambda _: len(visible(browser)) == 3)
 
 
 def test_the_keyboard_walks_through_cards_and_takes_the_marks_off(browser, reports):

@@ -17,10 +17,11 @@ from xai_detect.explainers.methods import build_method
 from xai_detect.output.drawing import contours, panels
 from xai_detect.output.drawing import strokes as drawing
 from xai_detect.output.drawing import views as render
-from xai_detect.output.drawing.states import STATES, deciding, map_refusal, tally
+from xai_detect.output.drawing.states import STATES, deciding, level_word, map_refusal, tally
 from xai_detect.values import boxes
 from xai_detect.values.findings import Answer, Evidence, Level
 from xai_detect.values.frame import Frame
+from xai_detect.words.catalogue import LANGUAGES, catalogue
 
 SIZE = (40, 60)
 
@@ -256,7 +257,7 @@ def test_what_a_test_looked_at_without_deciding_is_no_place_that_decides():
     words = {"presence": "unclear", "name": "surroundings"}
     said = Evidence({}, words, {**places, "map": ((0.0, 0.0, 1.0, 1.0),)})
     by_surroundings = verdict(Level.UNTRUSTED)
-    assert deciding(by_surroundings, said) == [("decides the class", (5.0, 6.0, 7.0, 8.0))]
+    assert deciding(by_surroundings, said) == [("name", (5.0, 6.0, 7.0, 8.0))]
     assert deciding(verdict(Level.UNCERTAIN, Answer.UNCLEAR), said) == []
 
 
@@ -271,16 +272,18 @@ def contrast(colour):
     return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
 
 
-def test_the_three_states_have_the_levels_names_differ_in_shape_and_can_be_read():
-    assert {level: one.word for level, one in STATES.items()} == {one: one.value for one in Level}
+def test_the_three_states_differ_in_word_and_shape_and_can_be_read():
+    assert {level: level_word(level) for level in STATES} == {one: one.value for one in Level}
+    for language in LANGUAGES:
+        assert len({level_word(level, catalogue(language)) for level in STATES}) == 3
     assert len({one.mark for one in STATES.values()}) == len(STATES) == 3
     assert all(contrast(one.colour) >= 4.5 for one in STATES.values())
 
 
 def test_the_tally_is_urgent_first_and_leaves_out_what_does_not_occur():
     found = tally([verdict(Level.TRUSTED), verdict(Level.UNTRUSTED), verdict(Level.TRUSTED)])
-    assert [(state.word, count) for state, count in found] == [("UNTRUSTED", 1), ("TRUSTED", 2)]
-    assert [state.word for state in STATES.values()] == ["UNTRUSTED", "UNCERTAIN", "TRUSTED"]
+    assert found == [(Level.UNTRUSTED, 1), (Level.TRUSTED, 2)]
+    assert list(STATES) == [Level.UNTRUSTED, Level.UNCERTAIN, Level.TRUSTED]
 
 
 # Pictures of any size

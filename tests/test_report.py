@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -154,6 +155,57 @@ def test_cards_say_what_the_filter_for_evidence_outside_asks(page):
     asked = [one.get("value") for one in page.of("option")]
     assert asked.count("") == 2  # any class, any evidence
     assert page.of("select")[2] == {"id": "outside"}
+    assert {"yes", "no", "unmeasured"} <= set(asked)
+
+
+def crowded(boxes, scores=(0.9, 0.6, 0.3), **options):
+    """An image whose detections have these left edges; the same edge is the same item."""
+    one = inspection("bag.jpg", rows=3, **options)
+    found = one.detections.boxes.clone()
+    for row, left in enumerate(boxes):
+        found[row, [0, 2]] = torch.tensor([left, left + 14.0])
+    detections = replace(one.detections, boxes=found, scores=torch.tensor(scores))
+    return replace(one, detections=detections)
+
+
+def test_detections_of_one_item_are_one_card(tmp_path):
+    one = crowded((2.0, 2.0, 30.0))
+    levels = (Level.TRUSTED, Level.UNTRUSTED, Level.UNCERTAIN)
+    one = replace(one, verdicts=tuple(map(verdict, levels)))
+    save([one], tmp_path / "run")
+    html = (tmp_path / "run" / "report.html").read_text()
+    page = Page(html)
+    item, single = page.of("article")
+    assert (item["class"], single["class"]) == ("UNTRUSTED", "UNCERTAIN")
+    assert "data-level" not in item
+    parts = [one for one in page.of("section") if one.get("class", "").startswith("found")]
+    assert [one["data-level"] for one in parts] == ["UNTRUSTED", "TRUSTED"]  # urgent first
+    assert [one["data-class"] for one in parts] == ["<b>giraffe</b>", "zebra"]
+    card = html[html.index("<article") : html.index("</article>")]
+    assert "One item, name unclear: zebra 0.90 or <b>giraffe</b> 0.60." in Page(card).text
+    assert page.text.count("One item") == 1
+    assert len(re.findall(r'<img src="data:image/webp', card)) == 2
+    for part in parts:  # links from the gallery lead to the part
+        assert f"#{part['id']}" in [one.get("href") for one in page.of("a")]
+    identifiers = [one["id"] for _, one in page.tags if "id" in one]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_an_item_that_is_named_alike_twice_is_one_card_as_well(tmp_path):
+    save([crowded((2.0, 30.0, 2.0))], tmp_path / "run")
+    page = Page((tmp_path / "run" / "report.html").read_text())
+    assert "One item, reported more than once: zebra 0.90, zebra 0.30." in page.text
+    assert len(page.of("article")) == 2
+
+
+def test_items_of_different_images_stay_apart(tmp_path):
+    pair = [crowded((2.0, 2.0, 30.0)), inspection("other.jpg", seed=1)]
+    save(pair, tmp_path / "run")
+    page = Page((tmp_path / "run" / "report.html").read_text())
+    assert len(page.of("article")) == 4
+    assert [int(one["data-place"]) for one in page.of("article")] == sorted(
+        int(one["data-place"]) for one in page.of("article")
+    )
 
 
 def test_it_says_what_was_run_and_what_failed(page):
@@ -284,6 +336,13 @@ def test_a_probability_that_was_fitted_on_nothing_known_says_so():
     name = "Probability that it is right"
     assert said[name] == "0.50 (not calibrated for this detector)"
     assert dict(judged_lines(known, Evidence({}, {"fitted": "x"})))[name] == "not measured (x)"
+    shipped = Evidence(
+        {"probability": 0.5, "share_right": 0.25}, {"fitted": "shipped", "data": "x"}
+    )
+    told = "0.50 (not calibrated for this detector; fitted on x, 25 % of its detections right)"
+    assert dict(judged_lines(known, shipped))[name] == told
+    bare = Evidence({"probability": 0.5}, {"fitted": "shipped"})
+    assert dict(judged_lines(known, bare))[name] == "0.50 (not calibrated for this detector)"
 
 
 def test_how_a_map_was_made_is_one_phrase():

@@ -18,6 +18,7 @@ from xai_detect.output.exchange import write_coco_results
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
 from xai_detect.values.findings import Level
+from xai_detect.words.catalogue import Catalogue, spoken
 
 
 def tell_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn | None) -> None:
@@ -34,7 +35,7 @@ def tell_run(run: Run, sources: set[str], as_json: bool, fail_on: options.FailOn
         typer.echo(text.run_json(run, shown, failed))
     elif shown:
         typer.echo(text.run_lines(run, shown, shown_path))
-    _tell_failures(failed, len(shown))
+    _tell_failures(failed, len(shown), spoken(run.header.lang))
     # an image without a verdict has not passed
     if fail_on is not None and (failed or any(_is_bad(record, fail_on) for record in shown)):
         raise typer.Exit(3)
@@ -53,11 +54,11 @@ def _is_bad(record: Record, fail_on: options.FailOn) -> bool:
     return any(verdict.level in _BAD[fail_on] for verdict in record.verdicts)
 
 
-def _tell_failures(failed: Mapping[str, str], shown: int) -> None:
+def _tell_failures(failed: Mapping[str, str], shown: int, words: Catalogue) -> None:
     if not shown and len(failed) == 1:
         raise InputError(*failed.values())
     for source, why in failed.items():
-        typer.echo(f"failed: {shown_path(source)}: {why}", err=True)
+        typer.echo(words.say("told.failed", source=shown_path(source), why=why), err=True)
     if not shown:
         raise InputError(f"none of the {len(failed)} images could be inspected")
 
@@ -69,6 +70,7 @@ def tell_evaluation(
     plots: Path | None,
     detections: Path | None,
     as_json: bool,
+    words: Catalogue,
 ) -> None:
     """Print the figures, then write what was asked for beside them.
 
@@ -76,23 +78,28 @@ def tell_evaluation(
         InputError: If the disk refuses.
     """
     if run is not None:
-        notes.print(f"report: {run.folder / 'report.html'}")
+        notes.print(words.say("told.report", path=run.folder / "report.html"))
     for problem in result.problems:
-        notes.print(f"note: {problem}")
-    typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result))
+        notes.print(words.say("told.note", note=problem))
+    typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result, words))
     if plots is not None:
-        save_plots(result, plots)
+        save_plots(result, plots, words.language)
     if detections is not None:
         write_coco_results(detections, result.detections.items(), dataset.class_ids)
 
 
 def tell_comparison(
-    result: Comparison, image: Path, model: str, out: Path | None, as_json: bool
+    result: Comparison,
+    image: Path,
+    model: str,
+    out: Path | None,
+    as_json: bool,
+    words: Catalogue,
 ) -> None:
     """Write the figure, if asked for, and print the numbers."""
     if out is not None:
-        save_figure(result, out)
+        save_figure(result, out, words.language)
     if as_json:
         typer.echo(text.comparison_json(result, image, model, out))
     else:
-        typer.echo(text.comparison_lines(result, out))
+        typer.echo(text.comparison_lines(result, out, words))

@@ -56,4 +56,4 @@ def evaluate(
             progress=lambda *_: step(),
         )  # fmt: skip
     ended = None if run is None else run.finish()
-    ending.tell_evaluation(result, dataset, ended, plots, detections, as_json)
+    ending.tell_evaluation(result, dataset, ended, plots, detections, as_json, words)

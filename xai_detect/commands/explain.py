@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import options
+from xai_detect.commands import options, progress
 from xai_detect.errors import InputError
 
 
@@ -29,6 +29,7 @@ def explain(
     threads: options.Threads = None,
     engine: options.EngineName = "eager",
     domain: options.Domain = None,
+    lang: options.Language = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Show the evidence for several classes and settings side by side."""
@@ -40,15 +41,16 @@ def explain(
 
     if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out is {out}; expected a name that ends in .png")
+    words = progress.chosen_words(lang)
     columns, pixels = questions.methods(method, setting, variants), load_image(image)
     mask = questions.marked(foreground)
     if classifier or is_classifier(model):
-        found = prepare.classifier(model, domain, device, threads, engine)
+        found = prepare.classifier(model, words, domain, device, threads, engine)
         placed = place(found, pixels)
         targets = questions.labels(found, placed, asked)
     else:
-        found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)
+        found = prepare.detector(model, words, domain, device, threads, imgsz, iou, engine)
         placed = place(found, pixels)
-        targets = questions.boxes(found, placed, asked, conf)
+        targets = questions.boxes(found, placed, asked, conf, words)
     result = compare(found, placed, targets, columns, foreground=mask, fill=fill)
-    ending.tell_comparison(result, image, found.provenance.name, out, as_json)
+    ending.tell_comparison(result, image, found.provenance.name, out, as_json, words)

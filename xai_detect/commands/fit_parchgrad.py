@@ -26,9 +26,10 @@ def fit_parchgrad(
     from xai_detect.explainers.parchgrad.fit import fit
     from xai_detect.explainers.parchgrad.statistics import save_statistics
 
+    words = progress.chosen_words(None)
     dataset = read_dataset(data, images=images, split=split)
-    detector = prepare.white_box(model, device, threads, imgsz)
-    with progress.bar("measuring", len(dataset)) as step:
+    detector = prepare.white_box(model, words, device, threads, imgsz)
+    with progress.bar("measuring", len(dataset), words) as step:
         scans = labelled_images(dataset, detector.class_names, each=step)
         save_statistics(fit(detector, scans, seed=seed), out)
     typer.echo(f"statistics: {out}")

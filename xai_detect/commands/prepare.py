@@ -22,6 +22,7 @@ from xai_detect.values.fills import DOMAINS
 
 def detector(
     model: str,
+    words: Catalogue,
     domain: str | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -32,17 +33,19 @@ def detector(
     """The detector that the options ask for, on the device and threads that they ask for."""
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"--domain is {domain!r}; choose from {', '.join(DOMAINS)}")
-    where = _where_to_run(device, threads)
+    where = _where_to_run(device, threads, words)
     return load_detector(model, domain=domain, device=where, imgsz=imgsz, iou=iou, engine=engine)
 
 
-def white_box(model: str, device: str, threads: int | None, imgsz: int | None) -> WhiteBoxDetector:
+def white_box(
+    model: str, words: Catalogue, device: str, threads: int | None, imgsz: int | None
+) -> WhiteBoxDetector:
     """The same, for what needs gradients.
 
     Raises:
         InputError: If the file is a black box.
     """
-    found = detector(model, device=device, threads=threads, imgsz=imgsz)
+    found = detector(model, words, device=device, threads=threads, imgsz=imgsz)
     if not isinstance(found, WhiteBoxDetector):
         raise InputError(
             f"{found.provenance.name} is a black box; expected a network that shows its gradients, "
@@ -52,22 +55,26 @@ def white_box(model: str, device: str, threads: int | None, imgsz: int | None) -
 
 
 def classifier(
-    model: str, domain: str | None, device: str, threads: int | None, engine: str
+    model: str,
+    words: Catalogue,
+    domain: str | None,
+    device: str,
+    threads: int | None,
+    engine: str,
 ) -> Detector:
     """The image classifier that the options ask for."""
-    where = _where_to_run(device, threads)
+    where = _where_to_run(device, threads, words)
     return load_classifier(model, domain=domain, device=where, engine=engine)
 
 
-def _where_to_run(device: str, threads: int | None) -> str:
+def _where_to_run(device: str, threads: int | None, words: Catalogue) -> str:
     """Where to run; a note names the place unless it is the CPU."""
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = chosen_device(device)
-    if chosen.type == "cuda":
-        notes.print(f"running on {chosen} ({torch.cuda.get_device_name(chosen)})")
-    elif chosen.type != "cpu":
-        notes.print(f"running on {chosen}")
+    named = f" ({torch.cuda.get_device_name(chosen)})" if chosen.type == "cuda" else ""
+    if chosen.type != "cpu":
+        notes.print(words.say("told.device", device=f"{chosen}{named}"))
     return str(chosen)
 
 
@@ -90,13 +97,15 @@ def second(found: Detector, model: str | None, device: str) -> Second | None:
     return Second(other, labels)
 
 
-def ground_truth(path: Path | None, class_names: tuple[str, ...]) -> GroundTruth | None:
+def ground_truth(
+    path: Path | None, class_names: tuple[str, ...], words: Catalogue
+) -> GroundTruth | None:
     """The annotations that the options name, in the detector's words."""
     if path is None:
         return None
     dataset = read_dataset(path)
     for problem in dataset.problems:
-        notes.print(f"note: {problem}")
+        notes.print(words.say("told.note", note=problem))
     return outcomes.ground_truth(dataset, class_names)
 
 

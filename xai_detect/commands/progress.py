@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from xai_detect.words.catalogue import Catalogue, catalogue, of_locale
+
 if TYPE_CHECKING:  # the run folder brings torch, and help does without
     from xai_detect.output.writer import RunWriter
 
@@ -18,36 +20,52 @@ LONG_RUN = 30.0
 """Seconds from which on a run's cost is told before it starts."""
 
 
-def tell_cost(seconds: float, images: int) -> None:
+def chosen_words(language: str | None) -> Catalogue:
+    """The words of the language that was asked for, else of the user's locale.
+
+    Raises:
+        InputError: If there are none in the language that was asked for.
+    """
+    return catalogue(language or of_locale())
+
+
+def tell_cost(seconds: float, images: int, words: Catalogue) -> None:
     """Say how long a long run will take, before it starts."""
     if seconds >= LONG_RUN:
         minutes = math.ceil(seconds / 60)
-        notes.print(f"{images} images: about {minutes} min on this machine")
+        counted = words.counted("images", images)
+        notes.print(words.say("told.cost", images=counted, minutes=minutes))
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+def bar(what: str, total: int, words: Catalogue) -> Iterator[Callable[[], None]]:
     """A progress bar; entering it gives the function that advances it.
 
     Ctrl-C while it runs is acknowledged in one line.
+
+    Args:
+        what: ``inspecting``, ``evaluating``, ``measuring`` or ``simulating``.
+        total: How many steps there are.
+        words: Those of the language.
     """
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    said = words.say(f"told.{what}")
+    columns = (TextColumn(said), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=notes) as progress:
-            task = progress.add_task(what, total=total)
+            task = progress.add_task(said, total=total)
             yield lambda: progress.advance(task)
     except KeyboardInterrupt:
-        notes.print("interrupted")
+        notes.print(words.say("told.interrupted"))
         raise
 
 
 @contextmanager
-def kept(run: "RunWriter | None") -> Iterator[None]:
+def kept(run: "RunWriter | None", words: Catalogue) -> Iterator[None]:
     """Ctrl-C leaves a run that can go on, and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
         if run is not None:
             run.finish("interrupted")
-            notes.print(f"{run.folder} keeps what is done; run the same command to go on")
+            notes.print(words.say("told.kept", folder=run.folder))
         raise typer.Exit(130) from None

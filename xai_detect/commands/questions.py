@@ -17,6 +17,7 @@ from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import detect
 from xai_detect.values.detections import Target
 from xai_detect.values.images import load_image
+from xai_detect.words.catalogue import Catalogue
 
 MOST_BOXES = 6
 """Of a detector's detections, so many are shown; a figure with more rows is hard to read."""
@@ -72,6 +73,7 @@ def boxes(
     image: Image,
     asked: Sequence[str] | None,
     confidence: float,
+    words: Catalogue,
 ) -> list[Target]:
     """Each detection with its own class, or with every class asked about.
 
@@ -83,5 +85,7 @@ def boxes(
         raise InputError(f"nothing was found above {confidence:g}; lower --conf")
     most = max(1, MOST_BOXES // len(asked)) if asked else MOST_BOXES
     if len(found) > most:
-        notes.print(f"note: the best {most} of {len(found)} detections are shown")
+        counted = words.counted("detections", len(found))
+        note = words.say("told.best_shown", most=most, detections=counted)
+        notes.print(words.say("told.note", note=note))
     return [target.as_class(name) for target in found[:most] for name in asked or [target.name]]

@@ -30,7 +30,7 @@ def simulate(
     """Make X-ray scans with exact ground truth."""
     from xai_detect.xray.scenes.simulate import simulate as make_scans
 
-    with progress.bar("simulating", scans) as step:
+    with progress.bar("simulating", scans, progress.chosen_words(None)) as step:
         made = make_scans(
             out, scans, seed, size, planted, into,
             variant=variant, split=split, image_format=image_format, raw=raw,

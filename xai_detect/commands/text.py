@@ -2,66 +2,83 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.inspection.comparison import REMOVALS, Comparison
-from xai_detect.output.drawing.states import STATES
+from xai_detect.output.drawing.states import STATES, level_word
 from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import fate_sentence, missed_words, outcome_words
 from xai_detect.values.findings import Level
 from xai_detect.values.json import Json, plain
+from xai_detect.words.catalogue import ENGLISH, Catalogue, spoken
 
 
 def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = str) -> str:
     """One line per detection, sentence included, then the counts and where the report is.
 
     Args:
-        run: The run.
+        run: The run; its language is that of the lines.
         shown: Those of its images that were asked for.
         name: How a source is printed.
     """
-    lines = []
-    for record in shown:
-        count = len(record.detections)
-        lines.append(f"{name(record.source)}: {_counted(count, 'detection')}")
-        for row, (found, verdict, asked) in enumerate(
-            zip(record.detections, record.verdicts, record.asked, strict=True)
-        ):
-            lines.append(
-                f"  {STATES[verdict.level].mark} {verdict.level} {found.name} "
-                f"{found.score:.2f}: {verdict.sentence}{_outcome(record, row)}"
-            )
-            if asked is not None:
-                lines.append(f"    asked about {asked.name}: {asked.sentence}")
-        if record.outcome is not None:
-            lines += [
-                f"  - missed: {missed_words(item, record.outcome, record.detections)}"
-                for item in record.outcome.missed
-            ]
+    words = spoken(run.header.lang)
+    lines = [line for record in shown for line in _record_lines(record, name, words)]
     levels = [verdict.level for record in shown for verdict in record.verdicts]
-    counts = ", ".join(f"{levels.count(level)} {level}" for level in Level)
-    total = f"{_counted(len(levels), 'detection')} in {_counted(len(shown), 'image')}"
-    lines.append(f"{total}: {counts}" if levels else total)
-    if outcomes := outcome_words(shown):
-        lines.append(f"against the annotations: {outcomes}")
-    lines.append(f"report: {run.folder / 'report.html'}")
+    counts = ", ".join(
+        words.say("told.level", count=levels.count(level), level=level_word(level, words))
+        for level in Level
+    )
+    lines.append(
+        words.say(
+            "told.total_levels" if levels else "told.total",
+            detections=words.counted("detections", len(levels)),
+            images=words.counted("images", len(shown)),
+            levels=counts,
+        )
+    )
+    if outcomes := outcome_words(shown, words):
+        lines.append(words.say("told.against", outcomes=outcomes))
+    lines.append(words.say("told.report", path=run.folder / "report.html"))
     return "\n".join(lines)
 
 
-def _outcome(record: Record, row: int) -> str:
+def _record_lines(record: Record, name: Callable[[str], str], words: Catalogue) -> Iterator[str]:
+    """One image: its detections, the items that several of them lie on, and what was missed."""
+    found = words.counted("detections", len(record.detections))
+    yield words.say("told.image", source=name(record.source), detections=found)
+    for row, (own, verdict, asked) in enumerate(
+        zip(record.detections, record.verdicts, record.asked, strict=True)
+    ):
+        said = words.say(
+            "told.detection",
+            mark=STATES[verdict.level].mark,
+            level=level_word(verdict.level, words),
+            name=own.name,
+            score=own.score,
+            sentence=verdict.sentence,
+        )
+        yield f"  {said}{_outcome(record, row, words)}"
+        if asked is not None:
+            yield f"    {words.say('told.asked', asked=asked.name, sentence=asked.sentence)}"
+    for group in shared_items(record.detections):
+        yield f"  - {item_sentence(record.detections, group, words)}"
+    if record.outcome is not None:
+        for item in record.outcome.missed:
+            missed = missed_words(item, record.outcome, record.detections, words)
+            yield f"  - {words.say('told.missed', name=missed)}"
+
+
+def _outcome(record: Record, row: int, words: Catalogue) -> str:
     if record.outcome is None or record.outcome.right[row] is not False:
         return ""
-    return f" {fate_sentence(record.outcome.fates[row])}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count or 'no'} {what}{'s' if count != 1 else ''}"
+    return f" {fate_sentence(record.outcome.fates[row], words)}"
 
 
 def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> str:
@@ -76,7 +93,7 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             **evidence_to_json(record.evidence[row]),
             "asked": asked_to_json(record.asked[row]),
             "right": None if record.outcome is None else record.outcome.right[row],
-            "outcome": _outcome_json(record, row),
+            "outcome": _outcome_json(record, row, spoken(run.header.lang)),
         }
         for record in shown
         for row, found in enumerate(record.detections)
@@ -97,28 +114,34 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
     return as_json(content)
 
 
-def _outcome_json(record: Record, row: int) -> dict[str, Json] | None:
+def _outcome_json(record: Record, row: int, words: Catalogue) -> dict[str, Json] | None:
     if record.outcome is None:
         return None
     fate = record.outcome.fates[row]
-    return {**fate_to_json(fate), "sentence": fate_sentence(fate)}
+    return {**fate_to_json(fate), "sentence": fate_sentence(fate, words)}
 
 
-def evaluation_lines(result: Evaluation) -> str:
+def evaluation_lines(result: Evaluation, words: Catalogue = ENGLISH) -> str:
     """The figures of an evaluation, one per line; NaN means no answer."""
-    values = result.as_dict()
-    return "\n".join(_lines(values, ""))
+    return "\n".join(_lines(result.as_dict(), "figure", words))
 
 
-def _lines(values: Mapping[str, Any], indent: str) -> list[str]:
+_TABLES = {"per_class": "", "confidence_by_class": "", "kinds": "fate", "levels": "level"}
+"""Where the words for a figure's own rows stand; those of classes are names and stay."""
+
+
+def _lines(values: Mapping[str, Any], table: str, words: Catalogue, indent: str = "") -> list[str]:
     lines = []
     for key, value in values.items():
+        name = words.known(table, key)
         if isinstance(value, Mapping) and value:
-            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+            # rows of a class, or of a level, hold figures again
+            rows = _TABLES.get(key, "figure") if table == "figure" else "figure"
+            lines += [f"{indent}{name}:", *_lines(value, rows, words, indent + "  ")]
         elif isinstance(value, float):
-            lines.append(f"{indent}{key}: {value:.4f}")
+            lines.append(f"{indent}{name}: {value:.4f}")
         elif not isinstance(value, list | tuple) or len(value) <= 3:
-            lines.append(f"{indent}{key}: {value}")
+            lines.append(f"{indent}{name}: {words.say('figure.none') if value is None else value}")
     return lines
 
 
@@ -146,29 +169,38 @@ def comparison_json(result: Comparison, image: Path, model: str, out: Path | Non
     return as_json(content)
 
 
-def comparison_lines(result: Comparison, out: Path | None) -> str:
+def comparison_lines(result: Comparison, out: Path | None, words: Catalogue = ENGLISH) -> str:
     """A paragraph per question: its scores, then a line per map."""
     lines = []
     for row in result.rows:
-        target, values = row[0].explanation.target, row[0].values
-        lines.append(f"{target.name}: score {values['score']:.3f}")
-        if not math.isnan(values["foreground_area"]):
-            without = [
-                f"without the {name.partition('_')[2]} {values[name]:.3f}" for name in REMOVALS
-            ]
-            lines[-1] += f", {', '.join(without)} (fill: {result.fill})"
+        name, values = row[0].explanation.target.name, row[0].values
+        background, foreground = (values[removed] for removed in REMOVALS)
+        lines.append(
+            words.say(
+                "comparison.score_line"
+                if math.isnan(values["foreground_area"])
+                else "comparison.removed_line",
+                name=name,
+                score=values["score"],
+                background=background,
+                foreground=foreground,
+                fill=result.fill,
+            )
+        )
         width = max(len(panel.variant) for panel in row)
         for panel in row:
             share, area = panel.values["foreground_share"], panel.values["foreground_area"]
-            words = f"  {panel.variant:{width}s}  sum {panel.values['sum']:+.3f}"
-            if not math.isnan(area):
-                held = "none" if math.isnan(share) else f"{100 * share:.0f} %"
-                words += (
-                    f", positive evidence on the foreground: {held} (chance {100 * area:.0f} %)"
-                )
-            lines.append(words)
+            held = "held_none_line" if math.isnan(share) else "held_line"
+            said = words.say(
+                f"comparison.{'sum_line' if math.isnan(area) else held}",
+                variant=f"{panel.variant:{width}s}",
+                sum=panel.values["sum"],
+                share=share,
+                area=area,
+            )
+            lines.append(f"  {said}")
     if out is not None:
-        lines.append(f"figure: {out}")
+        lines.append(words.say("comparison.figure", path=out))
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from xai_detect.values import boxes
 from xai_detect.values.detections import Detections
+from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 
 def groups(detections: Detections, least_iou: float = 0.7) -> tuple[tuple[int, ...], ...]:
@@ -35,7 +36,7 @@ def groups(detections: Detections, least_iou: float = 0.7) -> tuple[tuple[int, .
     return tuple(found)
 
 
-def unclear_name(detections: Detections, group: Sequence[int]) -> str:
+def unclear_name(detections: Detections, group: Sequence[int], words: Catalogue = ENGLISH) -> str:
     """One sentence if the detections of one item disagree about its class, else empty.
 
     A class that several of them name is given once, with its highest confidence.
@@ -43,6 +44,7 @@ def unclear_name(detections: Detections, group: Sequence[int]) -> str:
     Args:
         detections: Best first.
         group: Rows of the detections of one item, best first.
+        words: Those of the language.
     """
     scores: dict[str, float] = {}
     for row in group:
@@ -51,4 +53,4 @@ def unclear_name(detections: Detections, group: Sequence[int]) -> str:
     if len(scores) < 2:
         return ""
     *names, last = (f"{name} {score:.2f}" for name, score in scores.items())
-    return f"One item, name unclear: {', '.join(names)} or {last}."
+    return words.say("item.unclear", names=", ".join(names), last=last)

@@ -226,10 +226,11 @@ class RunWriter:
         return self.folder / "records" / f"{name}.json"
 
     def _draw(self, inspection: Inspection, name: str) -> None:
-        views = self.folder / "views"
-        write_bytes(views / f"{name}.png", encode_png(render.overview(inspection)))
+        views, language = self.folder / "views", self.header.lang
+        write_bytes(views / f"{name}.png", encode_png(render.overview(inspection, language)))
         for row in range(len(inspection.detections)):
-            write_bytes(views / f"{name}.{row}.png", encode_png(render.view(inspection, row)))
+            picture = render.view(inspection, row, language)
+            write_bytes(views / f"{name}.{row}.png", encode_png(picture))
 
     def _forget(self, source: str) -> None:
         """Take an image out of the run: its record first, which is what makes it part of it."""

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.output.drawing import contours
+from xai_detect.output.drawing.faces import drawn_name
 from xai_detect.output.drawing.states import deciding, map_refusal
 from xai_detect.output.drawing.strokes import (
     FUCHSIA,
@@ -29,6 +30,7 @@ from xai_detect.output.drawing.strokes import (
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.findings import Explanation, Inspection
+from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 SIDE = (640, 1000)
 """A panel's longer side in pixels: smaller images are enlarged to the first, larger ones reduced
@@ -118,12 +120,14 @@ class Scene:
         places: What decides it in its surroundings, if anything does: what each place does, and
             the place.
         layers: Its maps; none if none may be shown.
+        words: Those of the language in which it is drawn.
     """
 
     pixels: np.ndarray
     box: Box
     places: tuple[tuple[str, Box], ...]
     layers: tuple[Layer, ...]
+    words: Catalogue
 
 
 def whole(size: Size) -> Window:
@@ -151,22 +155,25 @@ def as_bytes(image: Float[Tensor, "3 h w"]) -> np.ndarray:
     return np.rint(image.permute(1, 2, 0).numpy() * 255).astype(np.uint8)
 
 
-def scene(inspection: Inspection, row: int) -> Scene:
+def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene:
     """Everything that will be drawn for one detection."""
     verdict, evidence = inspection.verdicts[row], inspection.evidence[row]
     target, size = inspection.detections.target(row), inspection.detections.image_size
     shown: list[tuple[str, Explanation | None]] = []
     if map_refusal(evidence) is None:
-        shown.append(("Why detected", inspection.explanations[row]))
-        shown.append((f"Why {target.name}", inspection.contrasts[row]))
+        name = drawn_name(target.name, target.label, words)
+        shown.append((words.say("map.detected"), inspection.explanations[row]))
+        shown.append((words.say("map.class", **{"class": name}), inspection.contrasts[row]))
     added = inspection.added[row]
     if added is not None:
-        shown.append((f"By {added.method}, not checked", added))
+        shown.append((words.say("map.added_by", method=added.method), added))
+    places = deciding(verdict, evidence)
     return Scene(
         as_bytes(inspection.image),
         target.box,
-        tuple(deciding(verdict, evidence)),
+        tuple((words.say(f"picture.decides_{test}"), place) for test, place in places),
         tuple(layer(title, made, target.box, size) for title, made in shown if made is not None),
+        words,
     )
 
 
@@ -194,8 +201,8 @@ def outlined(what: Scene, window: Window, shown: Layer | None, *, tags: bool = T
         for does, place in what.places:
             put.put(window.point(place[0], place[1]), does, core=WHITE)
         for number, part in enumerate(shown.parts if shown is not None else (), start=1):
-            at = window.point(*part.top)
-            put.put(at, f"outside {number}: {part.share:.0%}".replace("%", " %"), core=FUCHSIA)
+            said = what.words.say("picture.outside", number=number, share=part.share)
+            put.put(window.point(*part.top), said, core=FUCHSIA)
     return canvas
 
 

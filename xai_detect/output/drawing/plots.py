@@ -14,7 +14,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.measures.detection import RECALLS
+from xai_detect.output.drawing.faces import drawn_name, in_every_letter, legible, picture_words
 from xai_detect.values.files import write_bytes
+from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#d5d8de"
 ACCENT, PALE, SECOND = "#1f5fa8", "#a9c1de", "#c2571a"
@@ -28,12 +30,13 @@ NUMBERED_CELLS = 25
 DOTS_PER_INCH = 150
 
 
-def save_plots(evaluation: Evaluation, folder: Path) -> tuple[Path, ...]:
+def save_plots(evaluation: Evaluation, folder: Path, language: str = "en") -> tuple[Path, ...]:
     """Write the three plots of an evaluation.
 
     Args:
         evaluation: What to draw.
         folder: Made if it is not there; files of the same names are replaced.
+        language: Of the words in them.
 
     Returns:
         The files: ``confusion.png``, ``precision_recall.png``, ``threshold.png``.
@@ -41,21 +44,22 @@ def save_plots(evaluation: Evaluation, folder: Path) -> tuple[Path, ...]:
     Raises:
         InputError: If the folder cannot be written.
     """
+    words = picture_words(language)
     figures = {
-        "confusion.png": confusion_figure(evaluation),
-        "precision_recall.png": precision_recall_figure(evaluation),
-        "threshold.png": threshold_figure(evaluation),
+        "confusion.png": confusion_figure(evaluation, words),
+        "precision_recall.png": precision_recall_figure(evaluation, words),
+        "threshold.png": threshold_figure(evaluation, words),
     }
     paths = []
     for name, figure in figures.items():
         stream = io.BytesIO()
-        figure.savefig(stream, format="png", dpi=DOTS_PER_INCH)
+        in_every_letter(figure).savefig(stream, format="png", dpi=DOTS_PER_INCH)
         write_bytes(folder / name, stream.getvalue())
         paths.append(folder / name)
     return tuple(paths)
 
 
-def confusion_figure(evaluation: Evaluation) -> Figure:
+def confusion_figure(evaluation: Evaluation, words: Catalogue = ENGLISH) -> Figure:
     """What was taken for what; colour is the share of the row, numbers are counts.
 
     Classes that neither occur nor were reported are left out.
@@ -64,14 +68,15 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
     shown = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
     shown[-1] = True
     counts = counts[shown][:, shown]
-    names = [name for name, kept in zip(evaluation.class_names, shown[:-1], strict=True) if kept]
+    every = _names(evaluation, words)
+    names = [name for name, kept in zip(every, shown[:-1], strict=True) if kept]
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = 5.5 + 0.38 * min(len(counts), NUMBERED_CELLS)
     figure = _figure(side + 0.8, side)
     axes = figure.add_subplot()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     size = 10.0 if len(counts) <= NUMBERED_CELLS else max(5.0, min(9.0, 560 / len(counts)))
-    across, down = [*names, "not found"], [*names, "nothing there"]
+    across, down = [*names, words.say("plot.not_found")], [*names, words.say("plot.nothing_there")]
     axes.set_xticks(range(len(across)), across, rotation=90, fontsize=size)
     axes.set_yticks(range(len(down)), down, fontsize=size)
     axes.set_xticks(np.arange(len(names)) + 0.5, minor=True)
@@ -81,12 +86,12 @@ def confusion_figure(evaluation: Evaluation) -> Figure:
     _write_counts(axes, counts, share, size)
     _frame(
         axes,
-        f"What was taken for what\n{_setting(evaluation)}",
-        f"reported, confidence above {evaluation.thresholds}",
-        "truth",
+        (words.say("plot.confusion"), _setting(evaluation, words)),
+        words.say("plot.confusion_across", thresholds=evaluation.thresholds),
+        words.say("plot.confusion_down"),
     )
     bar = figure.colorbar(image, ax=axes, shrink=0.6, pad=0.02)
-    bar.set_label("share of the row", color=QUIET)
+    bar.set_label(words.say("plot.share"), color=QUIET)
     bar.outline.set_visible(False)
     return figure
 
@@ -105,43 +110,42 @@ def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray, size: float
         )
 
 
-def precision_recall_figure(evaluation: Evaluation) -> Figure:
+def precision_recall_figure(evaluation: Evaluation, words: Catalogue = ENGLISH) -> Figure:
     """Precision at each recall and IoU 0.5: one curve per class with objects, and their mean."""
     curves = evaluation.precision_figures.curves_50.numpy()
     known = [row for row in range(len(curves)) if not np.isnan(curves[row]).any()]
     figure = _figure(7.5, 5.5)
     axes = figure.add_subplot()
-    named = len(known) <= NAMED_CURVES
+    named, names = len(known) <= NAMED_CURVES, _names(evaluation, words)
     for row in known:
-        name = evaluation.class_names[row]
         average = evaluation.precision_figures.per_class_50[row]
         axes.plot(
             RECALLS,
             curves[row],
             color=None if named else PALE,
             linewidth=1.3 if named else 0.7,
-            label=f"{name}: AP50 {average:.2f}" if named else "_",
+            label=words.say("plot.class_curve", name=names[row], average=average) if named else "_",
         )
     if known and not named:
-        axes.plot([], [], color=PALE, linewidth=0.7, label="single classes")
+        axes.plot([], [], color=PALE, linewidth=0.7, label=words.say("plot.single"))
     if known:
         average = evaluation.precision_figures.figures["AP50"]
-        label = f"mean over classes with objects ({len(known)}): AP50 {average:.2f}"
+        label = words.say("plot.mean_curve", count=len(known), average=average)
         axes.plot(RECALLS, curves[known].mean(axis=0), color=INK, linewidth=2.5, label=label)
         _legend(axes)
     else:
-        _say(axes, "The data set holds no object, so there is no precision to draw.")
+        _say(axes, words.say("plot.no_objects"))
     _unit_square(axes)
     _frame(
         axes,
-        f"Precision against recall\n{_setting(evaluation)}",
-        "recall: share of the objects that are found",
-        "precision: share of the detections that are right",
+        (words.say("plot.precision_recall"), _setting(evaluation, words)),
+        words.say("plot.recall_means"),
+        words.say("plot.precision_means"),
     )
     return figure
 
 
-def threshold_figure(evaluation: Evaluation) -> Figure:
+def threshold_figure(evaluation: Evaluation, words: Catalogue = ENGLISH) -> Figure:
     """Precision, recall and F1 of all classes together over the confidence threshold."""
     curve = evaluation.curve
     figure = _figure(7.5, 5.5)
@@ -149,36 +153,37 @@ def threshold_figure(evaluation: Evaluation) -> Figure:
     confidence = curve.confidence.numpy()
     best, at = curve.best
     if len(confidence) == 0 or math.isnan(float(curve.recall[0])):
-        _say(axes, "Without objects and detections there is nothing to draw.")
+        _say(axes, words.say("plot.nothing"))
     else:
         for values, name, colour in (
             (curve.precision, "precision", ACCENT),
             (curve.recall, "recall", SECOND),
-            (curve.f1, "F1", INK),
+            (curve.f1, "f1", INK),
         ):
             axes.step(
                 confidence,
                 values.numpy(),
                 where="post",
                 color=colour,
-                linewidth=2.5 if name == "F1" else 1.4,
-                label=name,
+                linewidth=2.5 if name == "f1" else 1.4,
+                label=words.say(f"plot.{name}"),
             )
-        axes.plot([at], [best], "o", color=INK, label=f"best F1: {best:.2f} at {at:.2f}")
+        label = words.say("plot.best", best=best, at=at)
+        axes.plot([at], [best], "o", color=INK, label=label)
     axes.axvline(
         evaluation.thresholds.default,
         color=QUIET,
         linewidth=1,
         linestyle="--",
-        label=f"operating threshold: {evaluation.thresholds}",
+        label=words.say("plot.operating", thresholds=evaluation.thresholds),
     )
     _legend(axes)
     _unit_square(axes)
     _frame(
         axes,
-        f"Precision, recall and F1 over the confidence threshold\n{_setting(evaluation)}",
-        "confidence threshold",
-        "value",
+        (words.say("plot.threshold"), _setting(evaluation, words)),
+        words.say("plot.threshold_across"),
+        words.say("plot.threshold_down"),
     )
     return figure
 
@@ -188,13 +193,21 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
 
 
-def _setting(evaluation: Evaluation) -> str:
-    images = f"{evaluation.n_images} image" + ("s" if evaluation.n_images != 1 else "")
-    return f"{evaluation.detector} on {evaluation.dataset}, {images}, IoU at least 0.5"
+def _names(evaluation: Evaluation, words: Catalogue) -> list[str]:
+    return [drawn_name(name, label, words) for label, name in enumerate(evaluation.class_names)]
 
 
-def _frame(axes: Axes, title: str, across: str, down: str) -> None:
-    headline, detail = title.split("\n")
+def _setting(evaluation: Evaluation, words: Catalogue) -> str:
+    return words.say(
+        "plot.setting",
+        detector=legible(evaluation.detector),
+        dataset=legible(evaluation.dataset),
+        images=words.counted("images", evaluation.n_images),
+    )
+
+
+def _frame(axes: Axes, title: tuple[str, str], across: str, down: str) -> None:
+    headline, detail = title
     axes.set_title(headline, color=INK, fontsize=13, fontweight="bold", loc="left", pad=24)
     axes.annotate(
         detail, (0, 1), xytext=(0, 6), xycoords="axes fraction", textcoords="offset points",

@@ -18,8 +18,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import ScalarFormatter
 
 from xai_detect.inspection.comparison import REMOVALS, Comparison, Panel
+from xai_detect.output.drawing.faces import drawn_name, in_every_letter, picture_words
 from xai_detect.values.files import write_bytes
 from xai_detect.values.smoothing import smooth
+from xai_detect.words.catalogue import Catalogue
 
 INK, QUIET, FAINT = "#1a1c21", "#585c66", "#c3c7cf"
 SIDE = 2.3
@@ -34,14 +36,19 @@ STRONGEST = 0.995
 single pixels do not make the rest invisible."""
 
 
-def save_figure(comparison: Comparison, path: Path) -> None:
+def save_figure(comparison: Comparison, path: Path, language: str = "en") -> None:
     """Write the figure as a PNG.
+
+    Args:
+        comparison: What to draw.
+        path: Where to write it.
+        language: Of the words in it.
 
     Raises:
         InputError: If the file cannot be written.
     """
     stream = io.BytesIO()
-    figure_of(comparison).savefig(stream, format="png", dpi=DOTS_PER_INCH)
+    figure_of(comparison, language).savefig(stream, format="png", dpi=DOTS_PER_INCH)
     write_bytes(path, stream.getvalue())
 
 
@@ -58,8 +65,9 @@ def drawn(panel: Panel) -> np.ndarray:
     return smooth(heatmap, SMOOTHING * max(heatmap.shape))
 
 
-def figure_of(comparison: Comparison) -> Figure:
+def figure_of(comparison: Comparison, language: str = "en") -> Figure:
     """Build the figure."""
+    words = picture_words(language)
     rows, columns = len(comparison.rows), len(comparison.rows[0]) + 1
     height, width = comparison.image.shape[1:]
     tall = SIDE * height / width
@@ -70,29 +78,32 @@ def figure_of(comparison: Comparison) -> Figure:
     axes = figure.subplots(rows, columns, squeeze=False)
     limit = limit_of(comparison)
     for row, panels in enumerate(comparison.rows):
-        _question(axes[row, 0], comparison, row)
+        _question(axes[row, 0], comparison, row, words)
         for column, panel in enumerate(panels, start=1):
-            _map(axes[row, column], comparison, row, panel, limit)
+            _map(axes[row, column], comparison, row, panel, limit, words)
             if row == 0:
                 axes[row, column].set_title(panel.variant, color=INK, fontsize=9)
-    axes[0, 0].set_title("image", color=INK, fontsize=9)
-    _scale(figure, axes, limit)
-    return figure
+    axes[0, 0].set_title(words.say("comparison.image"), color=INK, fontsize=9)
+    _scale(figure, axes, limit, words)
+    return in_every_letter(figure)
 
 
-def _question(axes: Axes, comparison: Comparison, row: int) -> None:
+def _question(axes: Axes, comparison: Comparison, row: int, words: Catalogue) -> None:
     """The image with what should matter outlined, and which class was asked about."""
     panel = comparison.rows[row][0]
     axes.imshow(comparison.image.permute(1, 2, 0).numpy())
     _outline(axes, comparison, row, "#e8308a")
-    name, score = panel.explanation.target.name, panel.values["score"]
+    target, score = panel.explanation.target, panel.values["score"]
+    name = drawn_name(target.name, target.label, words)
     axes.set_ylabel(f"{name}  {score:.2f}", color=INK, fontsize=10, fontweight="bold")
     background, foreground = (panel.values[name] for name in REMOVALS)
-    said = f"background removed: {background:.2f}\nforeground removed: {foreground:.2f}"
+    said = words.say("comparison.removed", background=background, foreground=foreground)
     _frame(axes, "" if np.isnan(background) else said)
 
 
-def _map(axes: Axes, comparison: Comparison, row: int, panel: Panel, limit: float) -> None:
+def _map(
+    axes: Axes, comparison: Comparison, row: int, panel: Panel, limit: float, words: Catalogue
+) -> None:
     grey = comparison.image.mean(dim=0).numpy()
     # Pale, so that both ends of the colours stand out on it.
     canvas = np.repeat((0.45 + 0.5 * grey)[:, :, None], 3, axis=2)
@@ -101,11 +112,11 @@ def _map(axes: Axes, comparison: Comparison, row: int, panel: Panel, limit: floa
     axes.imshow((1 - alpha) * canvas + alpha * _colours()((strength + 1) / 2)[:, :, :3])
     _outline(axes, comparison, row, INK)
     share, area = panel.values["foreground_share"], panel.values["foreground_area"]
-    said = f"sum {panel.values['sum']:+.2f}"
+    said = words.say("comparison.sum", sum=panel.values["sum"])
     if not np.isnan(area):
-        on = "no positive evidence" if np.isnan(share) else f"{share:.0%} on foreground"
-        said += f"\n{on} (chance {area:.0%})"
-    _frame(axes, said.replace("%", " %"))
+        held = "held_none" if np.isnan(share) else "held"
+        said += "\n" + words.say(f"comparison.{held}", share=share, area=area)
+    _frame(axes, said)
 
 
 def _colours() -> mpl.colors.Colormap:
@@ -136,13 +147,13 @@ def _frame(axes: Axes, said: str) -> None:
     axes.set_xlabel(said, color=QUIET, fontsize=7.5)
 
 
-def _scale(figure: Figure, axes: np.ndarray, limit: float) -> None:
+def _scale(figure: Figure, axes: np.ndarray, limit: float, words: Catalogue) -> None:
     bar = figure.colorbar(
         ScalarMappable(Normalize(-limit, limit), _colours()),
         ax=axes[:, -1], shrink=min(1.0, 2.2 / len(axes)), aspect=16, fraction=0.08, pad=0.03,
         extend="both", format=_short(),
     )  # fmt: skip
-    bar.set_label("evidence per pixel: red for, blue against", color=QUIET, fontsize=8)
+    bar.set_label(words.say("comparison.scale"), color=QUIET, fontsize=8)
     bar.ax.tick_params(labelsize=7, colors=QUIET)
     bar.outline.set_visible(False)
 

@@ -5,14 +5,11 @@ for colour-blind readers. Pictures are uint8 arrays ``(h, w, 3)`` that are drawn
 Coordinates are picture pixels, ``(x, y)``.
 """
 
-from functools import lru_cache
-from pathlib import Path
-
 import cv2
-import matplotlib as mpl
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from xai_detect.output.drawing.faces import font, pieces
 from xai_detect.values.boxes import Box
 
 Colour = tuple[int, int, int]
@@ -91,16 +88,9 @@ def _sides(box: Box) -> np.ndarray:
     return np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]], float)
 
 
-@lru_cache(maxsize=16)
-def font(size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """The typeface that comes with matplotlib, so that pictures are the same on any machine."""
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)
-
-
 def text_width(text: str, size: int, *, bold: bool = False) -> int:
     """Width of a line of text in pixels."""
-    return int(np.ceil(font(size, bold=bold).getlength(text)))
+    return int(np.ceil(sum(font.getlength(part) for part, font in pieces(text, size, bold=bold))))
 
 
 def shortened(text: str, room: int, size: int, *, bold: bool = False) -> str:
@@ -135,9 +125,12 @@ def write(
     if x1 >= x2 or y1 >= y2:
         return
     patch = Image.fromarray(canvas[y1:y2, x1:x2])
-    ImageDraw.Draw(patch).text(
-        (left - x1, middle - y1), text, fill=colour, font=font(size, bold=bold), anchor="lm"
-    )
+    # one base line for all typefaces of the text: that of the first, set in the middle
+    rises, falls = font(size, bold=bold).getmetrics()
+    pen, base = float(left - x1), middle - y1 + (rises - falls + 1) // 2
+    for part, face in pieces(text, size, bold=bold):
+        ImageDraw.Draw(patch).text((pen, base), part, fill=colour, font=face, anchor="ls")
+        pen += face.getlength(part)
     canvas[y1:y2, x1:x2] = np.asarray(patch)
 
 

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from xai_detect.output.drawing import panels
-from xai_detect.output.drawing.states import NO_MAP, STATES, map_refusal, tally
+from xai_detect.output.drawing.faces import drawable, drawn_name, legible, picture_words
+from xai_detect.output.drawing.states import STATES, level_word, map_refusal, tally
 from xai_detect.output.drawing.strokes import (
     INK,
     QUIET,
@@ -23,7 +24,9 @@ from xai_detect.output.drawing.strokes import (
     text_width,
     write,
 )
+from xai_detect.output.folder.records import file_name
 from xai_detect.values.findings import Inspection
+from xai_detect.words.catalogue import Catalogue
 
 CAPTION = 40
 """Height of a view's top line, which repeats the verdict; the rest stands without it."""
@@ -34,28 +37,29 @@ _LEAST_PANEL, _LEAST_VIEW = 240, 720
 _PAPER: Colour = (255, 255, 255)
 
 
-def view(inspection: Inspection, row: int) -> np.ndarray:
+def view(inspection: Inspection, row: int, language: str = "en") -> np.ndarray:
     """One detection: a row per map, with outlined original, heat, and a close-up of a small box.
 
     Without a map, or with one that must not be shown, the detection alone.
     """
-    what = panels.scene(inspection, row)
-    refusal = map_refusal(inspection.evidence[row]) or NO_MAP
+    words = picture_words(language)
+    what = panels.scene(inspection, row, words)
+    refusal = map_refusal(inspection.evidence[row], words) or words.say("map.none")
     size = inspection.detections.image_size
     window, near = panels.whole(size), panels.close_up(what.box, size)
     rows = []
     for shown in what.layers or (None,):
-        title = f"The detection; {refusal}" if shown is None else shown.title
+        title = words.say("picture.detection", why=refusal) if shown is None else shown.title
         rows.append([(title, panels.outlined(what, window, shown))])
         if shown is not None:
-            rows[-1].append(("Heat on a grey copy", panels.heat(what, window, shown)))
+            rows[-1].append((words.say("picture.heat"), panels.heat(what, window, shown)))
         if near is not None:
-            times = f"Close-up of the box, {near.scale / window.scale:.1f} times"
+            times = words.say("picture.close_up", times=near.scale / window.scale)
             rows[-1].append((times, panels.outlined(what, near, shown, tags=False)))
     canvas = _laid_out(rows, foot=_FOOT if what.layers else 0)
-    _caption(canvas, inspection, row)
+    _caption(canvas, inspection, row, words)
     if what.layers:
-        _legend(canvas)
+        _legend(canvas, words)
     return canvas
 
 
@@ -64,8 +68,9 @@ def body(picture: np.ndarray) -> np.ndarray:
     return picture[CAPTION:]
 
 
-def overview(inspection: Inspection) -> np.ndarray:
+def overview(inspection: Inspection, language: str = "en") -> np.ndarray:
     """The whole image: every detection with class, confidence and state; missed objects dashed."""
+    words = picture_words(language)
     window = panels.whole(inspection.detections.image_size)
     canvas = window.cut(panels.as_bytes(inspection.image))
     found = list(zip(inspection.detections, inspection.verdicts, strict=True))
@@ -76,17 +81,27 @@ def overview(inspection: Inspection) -> np.ndarray:
         brackets(canvas, window.box(own.box))
     tags = Tags(canvas)
     for own, verdict in found:
-        mark = STATES[verdict.level].mark
+        mark, name = STATES[verdict.level].mark, drawn_name(own.name, own.label, words)
         x, y = window.point(own.box[0], own.box[1])
-        tags.put((x, y), f"{mark} {own.name} {own.score:.2f}", core=WHITE)
+        tags.put((x, y), f"{mark} {name} {own.score:.2f}", core=WHITE)
     for item in missed:
-        tags.put(window.point(item.box[0], item.box[1]), f"missed: {item.name}", core=WHITE)
+        name = _drawn(item.name, inspection.detections.class_names, words)
+        at = window.point(item.box[0], item.box[1])
+        tags.put(at, words.say("picture.missed", name=name), core=WHITE)
     page = _laid_out([[("", canvas)]], foot=0)
     text = " · ".join(
-        f"{state.mark} {count} {state.word}" for state, count in tally(inspection.verdicts)
+        f"{STATES[level].mark} {count} {level_word(level, words)}"
+        for level, count in tally(inspection.verdicts)
     )
-    _headline(page, text or "nothing found", INK, inspection.source)
+    _headline(page, text or words.say("picture.nothing"), INK, inspection.source)
     return page
+
+
+def _drawn(name: str, names: tuple[str, ...], words: Catalogue) -> str:
+    """A name as it stands in pictures; one without a number is given as far as it can be drawn."""
+    if name in names:
+        return drawn_name(name, names.index(name), words)
+    return legible(name)
 
 
 def _laid_out(rows: list[list[tuple[str, np.ndarray]]], foot: int = _FOOT) -> np.ndarray:
@@ -118,13 +133,16 @@ def _laid_out(rows: list[list[tuple[str, np.ndarray]]], foot: int = _FOOT) -> np
     return page
 
 
-def _caption(page: np.ndarray, inspection: Inspection, row: int) -> None:
+def _caption(page: np.ndarray, inspection: Inspection, row: int, words: Catalogue) -> None:
     own, asked = inspection.detections.target(row), inspection.asked[row]
-    state = STATES[inspection.verdicts[row].level]
-    text = f"{state.mark} {state.word} · {own.name} {own.score:.2f}"
+    level = inspection.verdicts[row].level
+    state, name = STATES[level], drawn_name(own.name, own.label, words)
+    text = f"{state.mark} {level_word(level, words)} · {name} {own.score:.2f}"
     if asked is not None:
-        text += f" · asked about {asked.name}: {'seen' if asked.supported else 'not seen'}"
-    refusal = map_refusal(inspection.evidence[row])
+        seen = "asked_seen" if asked.supported else "asked_not_seen"
+        about = _drawn(asked.name, inspection.detections.class_names, words)
+        text += f" · {words.say(f'picture.{seen}', asked=about)}"
+    refusal = map_refusal(inspection.evidence[row], words)
     if refusal is not None:
         text += f" · {refusal}"
     _headline(page, text, state.colour, inspection.source)
@@ -135,37 +153,43 @@ def _headline(page: np.ndarray, text: str, colour: Colour, source: str) -> None:
     text = shortened(text, round(0.85 * room), 17, bold=True)
     write(page, (_MARGIN, CAPTION / 2), text, size=17, colour=colour, bold=True)
     left = room - text_width(text, 17, bold=True) - 24
-    name = shortened(source.replace("\\", "/").rsplit("/", 1)[-1], left, 13)
+    name = shortened(drawn_source(source), left, 13)
     at = page.shape[1] - _MARGIN - text_width(name, 13)
     write(page, (at, CAPTION / 2), name, size=13, colour=QUIET)
+
+
+def drawn_source(source: str) -> str:
+    """A file's own name as it stands in pictures: where it cannot be drawn, that of its views."""
+    name = source.replace("\\", "/").rsplit("/", 1)[-1]
+    return name if drawable(name) else file_name(source)
 
 
 def _zoom(width: int) -> float:
     return max(width / _READABLE, 1.0)
 
 
-def _legend(page: np.ndarray) -> None:
+def _legend(page: np.ndarray, words: Catalogue) -> None:
     """What the lines mean, and the heat's scale with its unit."""
     zoom = _zoom(page.shape[1])
     y = page.shape[0] - (_FOOT - 17) * zoom
     lines = (
-        ("holds 50 %", 0, False),
-        ("holds 80 % of the evidence", 1, False),
-        ("the same outside the box", 0, True),
+        (words.say("picture.holds_half"), 0, False),
+        (words.say("picture.holds_most"), 1, False),
+        (words.say("picture.holds_outside"), 0, True),
     )
-    left, words = float(_MARGIN) + 2, round(12 * zoom)
+    left, high = float(_MARGIN) + 2, round(12 * zoom)
     for name, place, outside in lines:
         core, widths = panels.LINES[outside]
         sample = np.array([[left, y], [left + 34 * zoom, y]], float)
         stroke(page, sample, core=core, width=widths[place], dashed=outside)
-        write(page, (left + 41 * zoom, y), name, size=words)
-        left += 57 * zoom + text_width(name, words)
-    _scale(page, zoom)
+        write(page, (left + 41 * zoom, y), name, size=high)
+        left += 57 * zoom + text_width(name, high)
+    _scale(page, zoom, words)
 
 
-def _scale(page: np.ndarray, zoom: float) -> None:
+def _scale(page: np.ndarray, zoom: float, words: Catalogue) -> None:
     left, width, half = _MARGIN + 2, round(240 * zoom), round(5 * zoom)
-    y, words = page.shape[0] - round((_FOOT - 43) * zoom), round(11 * zoom)
+    y, high = page.shape[0] - round((_FOOT - 43) * zoom), round(11 * zoom)
     ramp = panels.heat_colours().astype(np.uint8)[None, :, :]
     page[y - half : y + half, left : left + width] = cv2.resize(ramp, (width, 2 * half))
     lifts = (1, 3, 10, 30, 100)
@@ -173,7 +197,7 @@ def _scale(page: np.ndarray, zoom: float) -> None:
         at = left + round(float(place) * (width - 1))
         cv2.line(page, (at, y + half), (at, y + half + 3), INK, 1)
         label = f"{lift}x"
-        offset = min(text_width(label, words) / 2, at - _MARGIN)
-        write(page, (at - offset, y + half + 11 * zoom), label, size=words)
-    text = "Heat: evidence per pixel, 1x = spread evenly. One scale for all images."
-    write(page, (left + width + 24 * zoom, y), text, size=round(12 * zoom))
+        offset = min(text_width(label, high) / 2, at - _MARGIN)
+        write(page, (at - offset, y + half + 11 * zoom), label, size=high)
+    beside = (left + width + 24 * zoom, y)
+    write(page, beside, words.say("picture.scale"), size=round(12 * zoom))

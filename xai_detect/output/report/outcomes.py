@@ -10,16 +10,7 @@ from typing import NamedTuple
 from xai_detect.output.folder.records import Record
 from xai_detect.values.detections import Detections
 from xai_detect.values.truth import Fate, Kind, Missed, Outcome
-
-_WORDS = {
-    Kind.RIGHT: "right",
-    Kind.DUPLICATE: "duplicate",
-    Kind.WRONG_NAME: "wrong name",
-    Kind.BADLY_PLACED: "badly placed",
-    Kind.BOTH: "badly placed, wrong name",
-    Kind.BACKGROUND: "nothing there",
-    Kind.IGNORED: "not judged",
-}
+from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 
 class Compared(NamedTuple):
@@ -36,55 +27,57 @@ class Compared(NamedTuple):
     sentence: str
 
 
-def compared(record: Record, row: int) -> Compared | None:
+def compared(record: Record, row: int, words: Catalogue = ENGLISH) -> Compared | None:
     """What the annotations say of a detection; None if the image is not annotated."""
     if record.outcome is None:
         return None
     fate = record.outcome.fates[row]
     style = {True: "right", False: "wrong", None: "not-judged"}[fate.right]
-    return Compared(style, _WORDS[fate.kind], fate_sentence(fate))
+    return Compared(style, words.say(f"fate.{fate.kind.value}"), fate_sentence(fate, words))
 
 
-def fate_sentence(fate: Fate) -> str:
+_FOUND = (Kind.WRONG_NAME, Kind.BADLY_PLACED, Kind.BOTH)
+"""Kinds of detections whose object another detection can have found."""
+
+
+def fate_sentence(fate: Fate, words: Catalogue = ENGLISH) -> str:
     """What the annotations say of a detection."""
-    number = 0 if fate.of is None else fate.of + 1
-    overlap = f"it overlaps the annotated {fate.name} by {100 * (fate.iou or 0):.0f} %"
-    found = f"; detection {number} found it" if number else ""
-    match fate.kind:
-        case Kind.RIGHT:
-            return f"Right: annotated as {fate.name}."
-        case Kind.DUPLICATE:
-            return f"A second box for the item of detection {number}."
-        case Kind.WRONG_NAME:
-            return f"Wrong name: annotated as {fate.name}{found}."
-        case Kind.BADLY_PLACED:
-            return f"Badly placed: {overlap}{found}."
-        case Kind.BOTH:
-            return f"Badly placed and of another name: {overlap}{found}."
-        case Kind.BACKGROUND:
-            return "Nothing is annotated here."
-        case Kind.IGNORED:
-            return "The annotations do not say what is here."
+    kind, number = fate.kind.value, 0 if fate.of is None else fate.of + 1
+    values = {"name": fate.name, "iou": fate.iou or 0.0, "number": number}
+    if number and fate.kind in _FOUND:
+        return words.say(f"fate.{kind}_found", **values)
+    return words.say(f"fate.{kind}_said", **values)
 
 
-def missed_words(item: Missed, outcome: Outcome, detections: Detections) -> str:
+def missed_words(
+    item: Missed, outcome: Outcome, detections: Detections, words: Catalogue = ENGLISH
+) -> str:
     """A missed object and the detection beside it, if there is one."""
     if item.beside is None:
         return item.name
+    number = item.beside + 1
     if outcome.fates[item.beside].kind is Kind.BADLY_PLACED:
-        return f"{item.name} (detection {item.beside + 1} is badly placed)"
-    name = detections.target(item.beside).name
-    return f"{item.name} (detection {item.beside + 1} calls it {name})"
+        return words.say("fate.missed_placed", name=item.name, number=number)
+    other = detections.target(item.beside).name
+    return words.say("fate.missed_named", name=item.name, number=number, other=other)
 
 
-def outcome_words(records: Iterable[Record]) -> str:
+def outcome_words(records: Iterable[Record], words: Catalogue = ENGLISH) -> str:
     """How many detections the annotations confirm; empty if no image is annotated."""
     known = [record.outcome for record in records if record.outcome is not None]
     if not known:
         return ""
     fates = [fate for outcome in known for fate in outcome.fates]
     wrong = Counter(fate.kind for fate in fates if fate.right is False)
-    kinds = ", ".join(f"{wrong[kind]} {_WORDS[kind]}" for kind in Kind if wrong[kind])
-    right = sum(fate.kind is Kind.RIGHT for fate in fates)
-    missed = sum(len(outcome.missed) for outcome in known)
-    return f"{right} right, {wrong.total()} wrong{f' ({kinds})' if kinds else ''}, {missed} missed"
+    kinds = ", ".join(
+        words.say("fate.kind", count=wrong[kind], kind=words.say(f"fate.{kind.value}"))
+        for kind in Kind
+        if wrong[kind]
+    )
+    return words.say(
+        "fate.total_kinds" if kinds else "fate.total",
+        right=sum(fate.kind is Kind.RIGHT for fate in fates),
+        wrong=wrong.total(),
+        kinds=kinds,
+        missed=sum(len(outcome.missed) for outcome in known),
+    )

@@ -15,10 +15,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xai_detect.output.drawing import views as render
 from xai_detect.output.drawing.contours import SMOOTHING
-from xai_detect.output.drawing.states import STATES, map_refusal
+from xai_detect.output.drawing.faces import drawable, drawn_name, picture_words
+from xai_detect.output.drawing.states import STATES, level_word, map_refusal
 from xai_detect.output.folder.judged import outside
 from xai_detect.output.folder.load import Run, inside
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.facts import run_facts, status_word
+from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import compared, missed_words, outcome_words
 from xai_detect.output.report.pictures import Album, Picture
 from xai_detect.output.report.wording import (
@@ -29,11 +32,12 @@ from xai_detect.output.report.wording import (
     judged_lines,
     making_words,
     place_lines,
-    run_facts,
     share_lines,
+    unmeasured_names,
 )
 from xai_detect.values.files import replacing
 from xai_detect.values.findings import Level
+from xai_detect.words.catalogue import Catalogue, spoken
 
 NAME = "report.html"
 
@@ -44,7 +48,7 @@ _QUEUE = tuple(STATES)
 
 
 def write_report(run: Run) -> Path:
-    """Write ``report.html`` into the run's folder.
+    """Write ``report.html`` into the run's folder, in the run's language.
 
     Args:
         run: A run whose views have been drawn.
@@ -59,8 +63,13 @@ def write_report(run: Run) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    words = spoken(run.header.lang)
     pieces = environment.get_template("report.html.j2").generate(
-        cards=_cards(run), missed=_missed(run), images=_images(run), **_summary(run)
+        words=words,
+        cards=_cards(run, words),
+        missed=_missed(run, words),
+        images=_images(run, words),
+        **_summary(run, words),
     )
     path = run.folder / NAME
     with replacing(path) as stream:
@@ -81,23 +90,43 @@ def queue(run: Run) -> list[tuple[Record, int]]:
     )
 
 
-def _summary(run: Run) -> dict[str, Any]:
+def _summary(run: Run, words: Catalogue) -> dict[str, Any]:
     header = run.header
     verdicts = [verdict for record in run.records for verdict in record.verdicts]
     return {
         "run": run,
         "model": header.provenance,
-        "levels": [(level, STATES[level], _count(verdicts, level)) for level in _QUEUE],
+        "levels": [(level, level_word(level, words), _count(verdicts, level)) for level in _QUEUE],
+        "status": status_word(run, words),
         "detections": len(verdicts),
-        "outcomes": outcome_words(run.records),
+        "outcomes": outcome_words(run.records, words),
         "any_missed": any(
             record.outcome is not None and record.outcome.missed for record in run.records
         ),
         "classes": _by_class(run),
-        "facts": list(run_facts(run)),
-        "smoothing": f"{100 * SMOOTHING:.1f} %",
+        "facts": list(run_facts(run, words)),
+        "legend": list(_legend(run)),
+        "smoothing": SMOOTHING,
         "failed": sorted(run.failed.items()),
     }
+
+
+def _legend(run: Run) -> Iterator[tuple[str, str]]:
+    """What stands in the pictures for names that cannot be drawn, and the names."""
+    words = picture_words(run.header.lang)
+    used = {own.name for record in run.records for own in record.detections}
+    used |= {
+        item.name
+        for record in run.records
+        if record.outcome is not None
+        for item in record.outcome.missed
+    }
+    for label, name in enumerate(run.header.class_names):
+        if name in used and not drawable(name):
+            yield drawn_name(name, label, words), name
+    for record in run.records:
+        if not drawable(base_name(record)):
+            yield render.drawn_source(record.source), base_name(record)
 
 
 def _count(verdicts: list[Any], level: Level) -> int:
@@ -117,50 +146,76 @@ def _by_class(run: Run) -> list[tuple[str, list[int]]]:
     return sorted(rows, key=lambda row: (-sum(row[1]), row[0]))
 
 
-def _cards(run: Run) -> Iterator[dict[str, Any]]:
-    """Detections in reading order, each with its picture; made one at a time to save memory."""
+def _cards(run: Run, words: Catalogue) -> Iterator[dict[str, Any]]:
+    """Items in reading order, each with its detections; made one at a time to save memory."""
     rows = queue(run)
     album = Album(CARD_BYTES, len(rows))
+    shared = {
+        (record.name, row): group
+        for record in run.records
+        for group in shared_items(record.detections)
+        for row in group
+    }
+    told = set()
     for place, (record, row) in enumerate(rows):
-        own, verdict, evidence = (
-            record.detections.target(row),
-            record.verdicts[row],
-            record.evidence[row],
-        )
-        view = f"views/{record.name}.{row}.png"
+        group = shared.get((record.name, row), (row,))
+        if (record.name, group) in told:
+            continue
+        told.add((record.name, group))
+        # the most urgent first, as among the cards
+        order = [other for held, other in rows if held is record and other in group]
         yield {
-            "id": f"{record.name}-{row}",
-            "image_id": record.name,
             "place": place,
-            "level": verdict.level.value,
-            "name": own.name,
-            "score": f"{own.score:.2f}",
-            "sentence": verdict.sentence,
-            "numbers": verdict.numbers,
-            "asked": record.asked[row],
-            "judged": list(judged_lines(verdict, evidence)),
-            "outside": OUTSIDE[outside(evidence)],
-            "outcome": compared(record, row),
+            "image_id": record.name,
             "file": base_name(record),
-            "source": record.source,
-            "number": row + 1,
-            "count": len(record.detections),
-            "picture": _picture(album, run, view, render.CAPTION),
-            "view": view,
-            "alt": alternative_text(own, record, _shown(record, row)),
-            "shares": list(share_lines(evidence)),
-            "places": list(place_lines(verdict, evidence)),
-            "evidence": list(evidence_lines(evidence)),
-            "makings": [
-                (_MAPS[kind], making_words(made))
-                for kind, rows_ in record.maps.items()
-                if (made := rows_[row]) is not None
-            ],
-            "unmeasured": [name.replace("_", " ") for name in verdict.unmeasured],
+            "level": record.verdicts[row].level.value,
+            "score": f"{max(float(record.detections.scores[other]) for other in group):.2f}",
+            "sentence": item_sentence(record.detections, group, words) if group[1:] else "",
+            "found": [_found(run, record, other, album, words) for other in order],
         }
 
 
-_MAPS = {"detected": "Why detected", "class": "Why this class", "added": "Added"}
+def _found(run: Run, record: Record, row: int, album: Album, words: Catalogue) -> dict[str, Any]:
+    """One detection with its picture."""
+    own, verdict, evidence = (
+        record.detections.target(row),
+        record.verdicts[row],
+        record.evidence[row],
+    )
+    view = f"views/{record.name}.{row}.png"
+    return {
+        "id": f"{record.name}-{row}",
+        "image_id": record.name,
+        "level": verdict.level.value,
+        "word": level_word(verdict.level, words),
+        "name": own.name,
+        "score": f"{own.score:.2f}",
+        "sentence": verdict.sentence,
+        "numbers": verdict.numbers,
+        "asked": record.asked[row],
+        "judged": list(judged_lines(verdict, evidence, words)),
+        "outside": OUTSIDE[outside(evidence)],
+        "outcome": compared(record, row, words),
+        "file": base_name(record),
+        "source": record.source,
+        "number": row + 1,
+        "count": len(record.detections),
+        "picture": _picture(album, run, view, render.CAPTION),
+        "view": view,
+        "alt": alternative_text(own, record, _shown(record, row), words),
+        "shares": list(share_lines(evidence, words)),
+        "places": list(place_lines(verdict, evidence, words)),
+        "evidence": list(evidence_lines(evidence, words)),
+        "makings": [
+            (words.say(f"map.{_MAPS[kind]}"), making_words(made, words))
+            for kind, made_rows in record.maps.items()
+            if (made := made_rows[row]) is not None
+        ],
+        "unmeasured": unmeasured_names(verdict, words),
+    }
+
+
+_MAPS = {"detected": "detected", "class": "this_class", "added": "added"}
 
 
 def _shown(record: Record, row: int) -> bool:
@@ -169,7 +224,7 @@ def _shown(record: Record, row: int) -> bool:
     return any(record.maps[kind][row] is not None for kind in kinds)
 
 
-def _missed(run: Run) -> Iterator[dict[str, Any]]:
+def _missed(run: Run, words: Catalogue) -> Iterator[dict[str, Any]]:
     """Images with objects that no detection found."""
     rows = [
         (record, record.outcome)
@@ -179,7 +234,9 @@ def _missed(run: Run) -> Iterator[dict[str, Any]]:
     album = Album(MISSED_BYTES, len(rows))
     for record, outcome in rows:
         view = f"views/{record.name}.png"
-        names = Counter(missed_words(item, outcome, record.detections) for item in outcome.missed)
+        names = Counter(
+            missed_words(item, outcome, record.detections, words) for item in outcome.missed
+        )
         yield {
             "id": record.name,
             "file": base_name(record),
@@ -189,7 +246,7 @@ def _missed(run: Run) -> Iterator[dict[str, Any]]:
         }
 
 
-def _images(run: Run) -> Iterator[dict[str, Any]]:
+def _images(run: Run, words: Catalogue) -> Iterator[dict[str, Any]]:
     """Untouched images, each with its detections."""
     album = Album(GALLERY_BYTES, len(run.records))
     for record in run.records:
@@ -204,6 +261,7 @@ def _images(run: Run) -> Iterator[dict[str, Any]]:
                 {
                     "id": f"{record.name}-{row}",
                     "level": verdict.level.value,
+                    "word": level_word(verdict.level, words),
                     "name": own.name,
                     "score": f"{own.score:.2f}",
                 }

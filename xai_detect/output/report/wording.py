@@ -1,17 +1,17 @@
-"""The report in words: numbers with their units and chance levels, sentences, facts of the run."""
+"""A detection in words: numbers with their units and chance levels, answers, places."""
 
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from xai_detect.output.drawing.states import deciding, map_refusal
 from xai_detect.output.folder.judged import TESTS, Making, outside
-from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.records import Record
+from xai_detect.values.boxes import Box
 from xai_detect.values.detections import Target
-from xai_detect.values.findings import Answer, Evidence, Verdict
-from xai_detect.values.json import plain
+from xai_detect.values.findings import Evidence, Verdict
+from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 
 class Line(NamedTuple):
@@ -29,40 +29,38 @@ class Line(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    name: str
     unit: str
     chance: str = ""  # the evidence that holds the chance level
 
 
-_NAMES = {
-    "score": _Kind("Confidence that was reported", "number"),
-    "probability": _Kind("Probability that it is right", "number"),
-    "margin": _Kind("Lead over the runner-up, in log-odds", "number"),
-    "presence_first": _Kind("Score kept by box and ring alone, first fill", "share"),
-    "presence_second": _Kind("The same, second fill", "share"),
-    "presence_hidden": _Kind(
-        "Score kept without the place that decides", "share", "presence_placebo"
-    ),
-    "presence_restored": _Kind("Score kept by the box and that place alone", "share"),
-    "name_box": _Kind("Lead kept by box and ring alone", "share"),
-    "name_hidden": _Kind("Lead kept without the strongest region outside", "share", "name_placebo"),
-    "name_seen": _Kind("Score that some class keeps without that region", "share"),
-    "swapped": _Kind("Other images whose surroundings were tried", "count"),
-    "renamed": _Kind("In so many of them it took another class", "count"),
-    "completeness_error": _Kind("Part of the score that the worse map misses", "share"),
-    "settled": _Kind("Change of a share when a map is read from half of its steps", "share"),
-    "repeatability": _Kind("Similarity of the map after a tiny shift (1 = same)", "number"),
-    "box_share": _Kind("Share of the image that the box covers", "share"),
-    "test_passes": _Kind("Forward passes of the tests", "count"),
-    "map_passes": _Kind("Forward passes of the maps", "count"),
+_KINDS = {
+    "score": _Kind("number"),
+    "probability": _Kind("number"),
+    "share_right": _Kind("share"),
+    "margin": _Kind("number"),
+    "presence_first": _Kind("share"),
+    "presence_second": _Kind("share"),
+    "presence_hidden": _Kind("share", "presence_placebo"),
+    "presence_restored": _Kind("share"),
+    "name_box": _Kind("share"),
+    "name_hidden": _Kind("share", "name_placebo"),
+    "name_seen": _Kind("share"),
+    "swapped": _Kind("count"),
+    "renamed": _Kind("count"),
+    "completeness_error": _Kind("share"),
+    "settled": _Kind("share"),
+    "repeatability": _Kind("number"),
+    "box_share": _Kind("share"),
+    "test_passes": _Kind("count"),
+    "map_passes": _Kind("count"),
 }
 
 _SHARES = {
-    "box": _Kind("In the box", "share"),
-    "ring": _Kind("In the ring just around it", "share"),
-    "outside": _Kind("Further away", "share"),
-    "elsewhere": _Kind("In the best region of that size elsewhere", "share"),
-    "ratio": _Kind("That region, against box and ring", "times"),
+    "box": _Kind("share"),
+    "ring": _Kind("share"),
+    "outside": _Kind("share"),
+    "elsewhere": _Kind("share"),
+    "ratio": _Kind("times"),
 }
 
 _ELSEWHERE = frozenset(
@@ -71,164 +69,136 @@ _ELSEWHERE = frozenset(
 )
 """Shown beside another number, in another table, or as a word."""
 
-DECIDES = {
-    Answer.OBJECT: "the object",
-    Answer.SURROUNDINGS: "its surroundings",
-    Answer.UNCLEAR: "neither could be shown",
-    Answer.UNMEASURED: "not measured",
-}
+_PLACES = frozenset({"presence", "name", "map"})
 
-UNFITTED = "not calibrated for this detector"
-"""Said of a probability that was fitted on nothing known."""
-
-_PLACES = {
-    "presence": "Looked at by the presence test",
-    "name": "Looked at by the class test",
-    "map": "Strongest evidence of the maps outside",
-}
-
-_METHOD_NAMES = {
-    "completeness_error": _Kind("part of the score that it misses", "share"),
-    "score": _Kind("score of the image", "number"),
-    "baseline_score": _Kind("score of the baseline", "number"),
-    "steps": _Kind("steps", "count"),
-    "forward_passes": _Kind("forward passes", "count"),
-    "backward_passes": _Kind("backward passes", "count"),
-    "seconds": _Kind("seconds", "number"),
+_MAKING = {
+    "completeness_error": _Kind("share"),
+    "score": _Kind("number"),
+    "baseline_score": _Kind("number"),
+    "steps": _Kind("count"),
+    "forward_passes": _Kind("count"),
+    "backward_passes": _Kind("count"),
+    "seconds": _Kind("number"),
 }
 
 
-def evidence_lines(evidence: Evidence) -> Iterator[Line]:
+def evidence_lines(evidence: Evidence, words: Catalogue = ENGLISH) -> Iterator[Line]:
     """The numbers of one detection, best known first, without the shares of its maps."""
     rival = evidence.words.get("rival")
-    for key, line in _lines(evidence, _NAMES):
+    for key, line in _lines(evidence, _KINDS, "measured", words):
         named = key == "margin" and rival
-        yield line._replace(name=f"{line.name} ({rival})") if named else line
+        yield line._replace(name=words.say("measured.margin_over", rival=rival)) if named else line
 
 
-def share_lines(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
+def share_lines(evidence: Evidence, words: Catalogue = ENGLISH) -> Iterator[tuple[str, str, str]]:
     """Where the evidence lies: what, by the map *why detected*, by the map *why this class*."""
     for name, kind in _SHARES.items():
         detected, of_class = (
-            worded(evidence.get(f"{which}_{name}", math.nan), kind.unit)
+            worded(evidence.get(f"{which}_{name}", math.nan), kind.unit, words)
             for which in ("detected", "class")
         )
-        yield kind.name, detected, of_class
+        yield words.say(f"region.{name}"), detected, of_class
 
 
-def judged_lines(verdict: Verdict, evidence: Evidence) -> Iterator[tuple[str, str]]:
+def judged_lines(
+    verdict: Verdict, evidence: Evidence, words: Catalogue = ENGLISH
+) -> Iterator[tuple[str, str]]:
     """What stands right below a verdict's sentence and numbers."""
-    fitted = evidence.words.get("fitted") or UNFITTED
-    probability = worded(evidence.get("probability", math.nan), "number")
-    yield "Probability that it is right", f"{probability} ({fitted})"
-    tests = {"presence": "that it is reported", "name": "its class", "swap": "in other images"}
-    answers = [f"{what}: {DECIDES[evidence.answer(test)]}" for test, what in tests.items()]
-    yield "What decides", f"{DECIDES[verdict.reason]} ({'; '.join(answers)})"
-    yield "Evidence outside", OUTSIDE[outside(evidence)]
-    yield "Maps", map_refusal(evidence) or "reliable"
+    fitted = _fitted(evidence, words)
+    probability = worded(evidence.get("probability", math.nan), "number", words)
+    told = words.say("card.fitted", probability=probability, fitted=fitted)
+    yield words.say("card.probability"), told
+    answers = {
+        test: words.say(f"answer.{evidence.answer(test).value}")
+        for test in ("presence", "name", "swap")
+    }
+    reason = words.say(f"answer.{verdict.reason.value}")
+    yield words.say("card.decides"), words.say("card.decides_by_test", reason=reason, **answers)
+    yield words.say("card.outside"), words.say(f"outside.{OUTSIDE[outside(evidence)]}")
+    yield words.say("card.maps"), map_refusal(evidence, words) or words.say("map.reliable")
 
 
-OUTSIDE = {True: "yes", False: "no", None: "not measured"}
+def _fitted(evidence: Evidence, words: Catalogue) -> str:
+    """What the probability was fitted on."""
+    found = evidence.words.get("fitted")
+    if found == "shipped" and "data" in evidence.words and "share_right" in evidence:
+        return words.say("numbers.shipped", **evidence.words, **evidence)
+    return words.say("card.unfitted") if found in (None, "", "shipped") else found
 
 
-def place_lines(verdict: Verdict, evidence: Evidence) -> Iterator[tuple[str, str]]:
+OUTSIDE = {True: "yes", False: "no", None: "unmeasured"}
+"""Whether a map shows evidence outside, by names of words."""
+
+
+def place_lines(
+    verdict: Verdict, evidence: Evidence, words: Catalogue = ENGLISH
+) -> Iterator[tuple[str, str]]:
     """Places in the surroundings, in image pixels: who found it, and where it lies."""
     decides = {box for _, box in deciding(verdict, evidence)}
     for name, found in evidence.places.items():
         for box in found:
-            x1, y1, x2, y2 = map(round, box)
-            what = "; decides" if name in TESTS and box in decides else ""
-            yield _PLACES.get(name, name), f"from ({x1}, {y1}) to ({x2}, {y2}){what}"
+            said = "place_decides" if name in TESTS and box in decides else "place_at"
+            who = words.say(f"card.place_{name}") if name in _PLACES else name
+            yield who, words.say(f"card.{said}", **_sides(box))
 
 
-def making_words(made: Making) -> str:
+def _sides(box: Box) -> dict[str, int]:
+    return dict(zip(("x1", "y1", "x2", "y2"), map(round, box), strict=True))
+
+
+def making_words(made: Making, words: Catalogue = ENGLISH) -> str:
     """How a map was made, as one phrase: the method, and what it measured on the way."""
-    measured = [f"{line.name} {line.value}" for _, line in _lines(made.measured, _METHOD_NAMES)]
+    lines = _lines(made.measured, _MAKING, "making", words)
+    measured = [f"{line.name} {line.value}" for _, line in lines]
     return ", ".join([made.method, *measured])
 
 
-def _lines(values: Mapping[str, float], names: Mapping[str, _Kind]) -> Iterator[tuple[str, Line]]:
+def _lines(
+    values: Mapping[str, float], kinds: Mapping[str, _Kind], table: str, words: Catalogue
+) -> Iterator[tuple[str, Line]]:
     """Named numbers, each with its words; a name that is not known here stays as it is."""
-    order = [name for name in names if name in values]
-    order += [name for name in values if name not in names and name not in _ELSEWHERE]
+    order = [name for name in kinds if name in values]
+    order += [name for name in values if name not in kinds and name not in _ELSEWHERE]
     for name in order:
-        kind = names.get(name) or _Kind(name.replace("_", " "), "number")
-        chance = worded(values.get(kind.chance, math.nan), kind.unit) if kind.chance else ""
-        yield name, Line(kind.name, worded(values[name], kind.unit), chance)
+        kind = kinds.get(name) or _Kind("number")
+        said = words.say(f"{table}.{name}") if name in kinds else name.replace("_", " ")
+        chance = values.get(kind.chance, math.nan) if kind.chance else None
+        yield (
+            name,
+            Line(
+                said,
+                worded(values[name], kind.unit, words),
+                "" if chance is None else worded(chance, kind.unit, words),
+            ),
+        )
 
 
-def worded(value: float, unit: str) -> str:
+def worded(value: float, unit: str, words: Catalogue = ENGLISH) -> str:
     """A number with its unit: ``share``, ``times``, ``count`` or ``number``."""
     if math.isnan(value):
-        return "not measured"
+        return words.say("value.unmeasured")
     if math.isinf(value):
-        return "infinite" if value > 0 else "minus infinite"
-    match unit:
-        case "share":
-            return f"{100 * value:.0f} %"
-        case "times":
-            return f"{value:.1f} times"
-        case "count":
-            return f"{value:.0f}"
-    return "under 0.01" if 0 < value < 0.005 else f"{value:.2f}"
+        return words.say("value.infinite" if value > 0 else "value.minus_infinite")
+    if unit == "number" and 0 < value < 0.005:
+        return words.say("value.tiny")
+    return words.say(f"value.{unit}", value=value)
 
 
-def alternative_text(target: Target, record: Record, shown: bool) -> str:
+def unmeasured_names(verdict: Verdict, words: Catalogue = ENGLISH) -> str:
+    """What was asked for and is not there, by name; empty if nothing is missing."""
+    return ", ".join(
+        words.known("measured", name, name.replace("_", " ")) for name in verdict.unmeasured
+    )
+
+
+def alternative_text(
+    target: Target, record: Record, shown: bool, words: Catalogue = ENGLISH
+) -> str:
     """The picture of a detection for those who cannot see it."""
-    x1, y1, x2, y2 = (round(side) for side in target.box)
-    where = f"box from ({x1}, {y1}) to ({x2}, {y2}) in {base_name(record)}"
+    where = words.say("card.where", file=base_name(record), **_sides(target.box))
     if not shown:
-        return f"The {where}. No map is shown."
-    return (
-        f"Why something is detected, and why {target.name}: lines around 50 % and 80 % of the "
-        f"evidence, and heat; {where}."
-    )
-
-
-def run_facts(run: Run) -> Iterator[tuple[str, str]]:
-    """What is needed to run it again."""
-    header, model = run.header, run.header.provenance
-    yield "Model", f"{model.name} ({model.family}), input {model.input_size}"
-    yield "Weights, sha256", model.sha256 or "none: an untrained network"
-    yield (
-        "Images are",
-        {"xray": "X-ray scans", "photo": "photographs"}.get(model.domain, model.domain),
-    )
-    if header.budget:
-        yield "Budget", header.budget
-    if header.references:
-        yield "References", ", ".join(header.references)
-    if header.method:
-        yield "Map added by", header.method
-        yield "Its settings", _listed(header.settings)
-    yield (
-        "Lowest confidence",
-        "unknown" if math.isnan(header.confidence) else str(header.confidence),
-    )
-    if header.asked:
-        yield "Asked about", f"{header.asked}, in every box"
-    if header.limits:
-        yield "Limits of the policy", _listed(header.limits)
-    if header.options:
-        yield "Further options", _listed(header.options)
-    yield "Finished", _moment(run.finished) + ("" if run.status == "done" else f" ({run.status})")
-    for session in run.sessions[-1:]:
-        yield "Command", str(session.get("command") or "none recorded")
-        yield "Versions", _listed(session.get("versions", {}))
-
-
-def _listed(values: Any) -> str:
-    if not isinstance(values, Mapping):
-        return str(plain(values))
-    parts = []
-    for name, value in values.items():
-        text = f"({_listed(value)})" if isinstance(value, Mapping) else str(value)
-        parts.append(f"{name} {text}")
-    return ", ".join(parts) or "none"
-
-
-def _moment(text: str) -> str:
-    return text.replace("T", " ").replace("+00:00", " UTC")
+        return words.say("card.alt_no_map", where=where)
+    return words.say("card.alt", where=where, **{"class": target.name})
 
 
 def base_name(record: Record) -> str:
