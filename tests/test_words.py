@@ -14,8 +14,8 @@ from samples import inspection, spot
 import xai_detect
 from xai_detect.commands import text
 from xai_detect.errors import InputError
-from xai_detect.trust.evidence import NAMES, WORDS
 from xai_detect.output.run import save
+from xai_detect.trust.evidence import NAMES, WORDS
 from xai_detect.values.findings import Answer, Level
 from xai_detect.values.truth import Fate, Kind, Missed, Outcome
 from xai_detect.words.catalogue import LANGUAGES, catalogue, fields, of_locale, spoken
@@ -116,6 +116,8 @@ def test_every_domain_and_level_has_an_action(language):
         for level in Level:
             assert catalogue(language).has(f"action.{domain}_{level.value.lower()}")
     assert not catalogue(language).has("action.sonar_trusted")
+
+
 # Names
 
 

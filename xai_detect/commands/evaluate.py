@@ -42,7 +42,7 @@ def evaluate(
     dataset, agreed = (
         read_dataset(data, images=images, split=split), judging.terms(budget, policy, lang),
     )  # fmt: skip
-    found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)
+    found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
     run = judge = None
     if explain:
         given = {"truth": data, "engine": engine, "images": images, "split": split}
@@ -50,10 +50,13 @@ def evaluate(
             agreed, found, dataset, references=references, other=second, device=device, out=out,
             confidence=conf, iou=iou, given=given,
         )  # fmt: skip
-    with progress.kept(run), progress.bar("evaluating", len(dataset)) as step:
+    with (
+        progress.kept(run, agreed.words),
+        progress.bar("evaluating", len(dataset), agreed.words) as step,
+    ):
         result = figures_of(
             found, dataset, confidence=conf, explain=explain, inspector=judge,
             progress=lambda *_: step(),
         )  # fmt: skip
     ended = None if run is None else run.finish()
-    ending.tell_evaluation(result, dataset, ended, plots, detections, as_json, words)
+    ending.tell_evaluation(result, dataset, ended, plots, detections, as_json, agreed.words)

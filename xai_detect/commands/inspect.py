@@ -41,8 +41,8 @@ def inspect(
     sources, as_class = find_sources(source), options.only("--class", asked)
     options.needs_class(fail_on, as_class)
     agreed = judging.terms(budget, policy, lang, method, setting, prevalence)
-    found = prepare.detector(model, domain, device, threads, imgsz, iou, engine)
-    known = prepare.ground_truth(truth, found.class_names)
+    found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
+    known = prepare.ground_truth(truth, found.class_names, agreed.words)
     judge = judging.judge(
         found, agreed, sources, references=references, other=second, device=device, out=out,
         as_class=as_class,
@@ -53,6 +53,9 @@ def inspect(
     held = run.recognise(sources)
     left = [path for path in sources if path not in held]
     judging.tell_work(judge, left, conf, len(held), out)
-    with progress.kept(run), progress.bar("inspecting", len(sources)) as step:
+    with (
+        progress.kept(run, agreed.words),
+        progress.bar("inspecting", len(sources), agreed.words) as step,
+    ):
         inspect_all(found, sources, run, judge, held=held, confidence=conf, step=step, truth=known)
     ending.tell_run(run.finish(), {str(path) for path in sources}, as_json, fail_on)

@@ -28,7 +28,7 @@ from xai_detect.trust.weigh import Second
 from xai_detect.values.detections import Detections, label_of
 from xai_detect.values.findings import Inspection
 from xai_detect.values.frame import Placed
-from xai_detect.words.catalogue import catalogue, of_locale
+from xai_detect.words.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Terms:
     Attributes:
         budget: What may be spent.
         policy: The limits.
-        language: Of the sentences.
+        words: Those of the language of the sentences.
         method: The method whose map is added; None without one.
     """
 
     budget: Budget
     policy: Policy
-    language: str
+    words: Catalogue
     method: Method[Any] | None
 
 
@@ -68,7 +68,7 @@ def terms(
     return Terms(
         budget_named(budget),
         DEFAULT_POLICY if policy is None else read_policy(policy),
-        catalogue(lang or of_locale()).language,
+        progress.chosen_words(lang),
         None if method is None else build_method(method, **options.settings(setting)),
     )
 
@@ -110,7 +110,7 @@ class Judge:
             self.detector, image, budget=self.terms.budget.name,
             references=self.tried.beside(self.paths.get(name, name)), method=self.terms.method,
             as_class=self.as_class, policy=self.terms.policy, second=self.second,
-            language=self.terms.language, detections=detections, source=name,
+            language=self.terms.words.language, detections=detections, source=name,
         )  # fmt: skip
 
     def header(
@@ -147,7 +147,7 @@ class Judge:
             limits=self.terms.policy.limits,
             budget=self.terms.budget.name,
             references=self.tried.names,
-            lang=self.terms.language,
+            lang=self.terms.words.language,
             category_ids=category_ids,
             options={"iou": iou, **further},
         )
@@ -187,7 +187,7 @@ def judge(
         label_of(as_class, found.class_names)
     asked = prepare.second(found, other, device)
     return Judge(
-        found, agreed, tried(found, references, sources, agreed.budget, out), as_class, asked,
+        found, agreed, tried(found, references, sources, agreed.budget, out, agreed.words), as_class, asked,
         paths or {},
     )  # fmt: skip
 
@@ -258,7 +258,9 @@ def tell_work(
     """
     if left:
         giving.tried.read()
+    words = giving.terms.words
     if done:
-        notes.print(f"{folder}: {done} of {done + len(left)} images are done already")
+        counted = words.counted("images", done + len(left))
+        notes.print(words.say("told.done", folder=folder, done=done, images=counted))
     seconds = expected_seconds(giving.detector, giving.terms.budget, left, confidence)
-    progress.tell_cost(seconds, len(left))
+    progress.tell_cost(seconds, len(left), words)

@@ -18,6 +18,7 @@ from xai_detect.evaluation import outcomes
 from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.trust.weigh import Second
 from xai_detect.values.fills import DOMAINS
+from xai_detect.words.catalogue import Catalogue
 
 
 def detector(

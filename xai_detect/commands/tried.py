@@ -11,6 +11,7 @@ from xai_detect.errors import InputError
 from xai_detect.output.run import chosen_before
 from xai_detect.trust.budget import Budget
 from xai_detect.trust.references import Reference
+from xai_detect.words.catalogue import Catalogue
 
 
 class Tried:
@@ -41,7 +42,12 @@ class Tried:
 
 
 def tried(
-    found: Detector, folder: Path | None, sources: Sequence[Path], spend: Budget, out: Path | None
+    found: Detector,
+    folder: Path | None,
+    sources: Sequence[Path],
+    spend: Budget,
+    out: Path | None,
+    words: Catalogue,
 ) -> Tried:
     """The images whose surroundings are tried; a note says which were drawn.
 
@@ -65,10 +71,8 @@ def tried(
         return Tried(before, lambda: _read_again(found, before))
     new = drawn(found, sources)
     if new:
-        notes.print(
-            f"surroundings of {len(new)} images drawn from these {len(sources)} are tried; "
-            "run.json names them"
-        )
+        counted = words.counted("images", len(new))
+        notes.print(words.say("told.references", drawn=counted, count=len(sources)))
     return Tried([reference.name for reference in new], lambda: new)
 
 
