@@ -217,7 +217,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", nargs="+", choices=list(WORLDS), default=None)
     parser.add_argument("--budget", choices=list(BUDGETS), default="standard")
-    parser.add_argument("--methods", nargs="*", default=["sighted_gradients"])
+    parser.add_argument("--methods", nargs="*", default=["integrated_gradients"])
     parser.add_argument("--scans", type=int, default=60, help="judged per world")
     parser.add_argument("--map-scans", type=int, default=24, help="per method and world")
     parser.add_argument("--model-scans", type=int, default=200)
