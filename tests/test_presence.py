@@ -54,6 +54,9 @@ def test_a_cue_elsewhere_is_found_and_confirmed(domain, decides, cue):
     assert (found.answer, found.stage) == (Answer.SURROUNDINGS, "confirmed")
     assert len(found.places) == 1
     assert holds(found.places[0], cue)
+    x1, y1, x2, y2 = found.places[0]
+    assert 0 <= x1 < x2 <= 64
+    assert 0 <= y1 < y2 <= 64
     assert max(found.alone) <= LOST
     assert found.hidden <= LOST
     assert found.restored >= KEEP

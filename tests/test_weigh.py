@@ -112,6 +112,10 @@ def test_a_default_is_untrusted_with_references_and_trusted_by_nobody_without():
     assert alone.verdicts[0].level is Level.UNCERTAIN, "nothing of its lead is in the map"
     (quick,) = weighed(detector, image, references=references, budget=BUDGETS["quick"])
     assert quick.evidence.words["swap"] == "unmeasured"
+    many = [replace(references[row % 4], name=f"again {row}") for row in range(20)]
+    for budget, asked in (("standard", 3), ("full", 6)):  # three of four, six of eight settle it
+        (found,) = weighed(detector, image, references=many, budget=BUDGETS[budget])
+        assert (found.evidence["swapped"], found.evidence["renamed"]) == (asked, asked)
     most = replace(BUDGETS["standard"], references=2)
     (few,) = weighed(detector, image, references=references, budget=most)
     assert (few.evidence["swapped"], few.evidence["renamed"]) == (2, 2)
