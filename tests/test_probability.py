@@ -164,6 +164,15 @@ def test_another_look_is_that_of_a_slow_loop(dropped, moved, **given_):
         assert torch.equal(one, other)
 
 
+def test_where_nothing_touches_the_box_it_is_not_found_again():
+    row = torch.tensor([[0.0, 0.0, 5.0, 5.0]])
+    label, none = torch.tensor([2]), torch.zeros(1, dtype=torch.int64)
+    found = Detections(row, torch.tensor([0.9]), label, none, row, (20, 20), ("a", "b", "c"))
+    raw = Raw(row.view(1, 1, 1, 4) + 10, torch.tensor([[[0.1, 0.2, 0.9]]]))
+    best, margin = again_statistics(found, raw, Frame.unchanged((20, 20)))
+    assert (float(best[0]), float(margin[0])) == pytest.approx((log_odds(0.0), 0.0))
+
+
 def test_numbers_by_hand():
     rows = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0]])
     none = torch.arange(2)
