@@ -108,7 +108,7 @@ def read(folder: Path) -> None:
     lines = [
         "# What decides a detection", "",
         "`python benchmarks/verdict.py`: right detections of images that chose no limit, budget",
-        "`standard` with twelve references; 95 % Wilson intervals. *Disagrees*: by the tests object,",
+        "`standard` with twelve references; 95 % Wilson. *Disagrees*: by the tests object,",
         "by a map outside.", "",
         "| set | n | UNTRUSTED | TRUSTED | evidence outside | disagrees | passes tests, maps |",
         "|---|---|---|---|---|---|---|",

@@ -186,10 +186,8 @@ def judge(
     if as_class is not None:
         label_of(as_class, found.class_names)
     asked = prepare.second(found, other, device)
-    return Judge(
-        found, agreed, tried(found, references, sources, agreed.budget, out, agreed.words), as_class, asked,
-        paths or {},
-    )  # fmt: skip
+    others = tried(found, references, sources, agreed.budget, out, agreed.words)
+    return Judge(found, agreed, others, as_class, asked, paths or {})
 
 
 def judged_data(
