@@ -22,6 +22,7 @@ from xai_detect.batch import many as batch
 from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.commands import app as cli
 from xai_detect.commands import judging, prepare, progress, showcase
+from xai_detect.commands.tried import tried
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
@@ -30,6 +31,7 @@ from xai_detect.explainers.parchgrad.statistics import load_statistics
 from xai_detect.output.folder.load import load_run
 from xai_detect.trust.budget import BUDGETS
 from xai_detect.values import files
+from xai_detect.words.catalogue import catalogue
 from xai_detect.xray.scenes.simulate import simulate
 
 
@@ -1073,3 +1075,13 @@ def test_every_command_is_one_function_of_its_own_short_module():
         assert command.callback.__name__ == module.__name__.rpartition(".")[2]
         assert len(Path(module.__file__).read_text().splitlines()) <= 60
     assert len(cli.app.registered_commands) == 8
+
+
+def test_one_scan_of_the_model_that_ships_is_compared_with_the_sample_that_ships(capsys):
+    spend, model = BUDGETS["standard"], load_detector("screening")
+    found = tried(model, None, [], spend, None, catalogue())
+    assert len(found.names) == 12
+    assert all("screening_sample" in name for name in found.names)
+    assert "the sample that ships with screening" in capsys.readouterr().err
+    other = load_detector("planted/object")
+    assert tried(other, None, [], spend, None, catalogue()).names == ()

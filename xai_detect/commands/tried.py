@@ -6,12 +6,17 @@ from pathlib import Path
 from xai_detect.batch.references import drawn, references_of
 from xai_detect.batch.sources import find_sources
 from xai_detect.commands.progress import notes
+from xai_detect.commands.showcase import images_in, sample_set
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.output.run import chosen_before
 from xai_detect.trust.budget import Budget
 from xai_detect.trust.references import Reference
 from xai_detect.words.catalogue import Catalogue
+
+
+SAMPLES = {"screening": Path("images") / "val"}
+"""Models that ship with images of their kind: where these lie in the sample set."""
 
 
 class Tried:
@@ -73,6 +78,10 @@ def tried(
     if new:
         counted = words.counted("images", len(new))
         notes.print(words.say("told.references", drawn=counted, count=len(sources)))
+    elif found.provenance.name in SAMPLES:
+        new = drawn(found, images_in(sample_set() / SAMPLES[found.provenance.name]))
+        counted = words.counted("images", len(new))
+        notes.print(words.say("told.sample", drawn=counted, model=found.provenance.name))
     return Tried([reference.name for reference in new], lambda: new)
 
 
