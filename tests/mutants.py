@@ -54,6 +54,7 @@ TESTS = {
     "trust/evidence": ("test_weigh.py",),
     "trust/maps": ("test_maps.py",),
     "trust/name": ("test_name.py",),
+    "trust/places": ("test_presence.py", "test_name.py"),
     "trust/policy": ("test_verdict.py",),
     "trust/presence": ("test_presence.py",),
     "trust/probability": ("test_probability.py",),

@@ -86,11 +86,15 @@ def test_without_evidence_outside_there_is_no_place():
     assert found.region is None
 
 
-def test_without_gradients_the_place_is_not_looked_for():
+def test_without_gradients_the_place_is_searched():
     found = asked(RawToy(CueToy("class")), shown(CUE))
-    assert (found.answer, found.stage) == (Answer.UNCLEAR, "hide")
-    assert found.box < 0.5
-    assert found.region is None
+    assert (found.answer, found.stage) == (Answer.SURROUNDINGS, "hide")
+    assert found.hidden < 0.5 < 0.7 < found.placebo
+    rows, columns = found.region.nonzero().T
+    assert rows.min() <= CUE[0] * 8 + 4 <= rows.max(), "the middle of the cue"
+    assert columns.min() <= CUE[1] * 8 + 4 <= columns.max()
+    assert float(found.region.float().mean()) < 0.15
+    assert asked(RawToy(CueToy("nothing")), shown(CUE)).region is None
 
 
 def test_a_default_is_found_in_the_surroundings_of_other_classes_only():

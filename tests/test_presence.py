@@ -9,7 +9,7 @@ from toy import RawToy, SealedToy, ToyDetector, scene
 
 from xai_detect.detectors.place import place
 from xai_detect.inspection.image import detect
-from xai_detect.trust import presence as rules
+from xai_detect.trust import places
 from xai_detect.trust.presence import EMPTY, KEEP, LOST, Presence, presence
 from xai_detect.trust.reasons import reasons
 from xai_detect.trust.scene import Scene, predictions, ring
@@ -247,7 +247,7 @@ def test_without_surroundings_or_a_score_nothing_is_measured():
 
 
 def test_parts_overlap_and_cover_their_parent():
-    parts = rules._parts((10.0, 20.0, 110.0, 70.0))
+    parts = places.parts_of((10.0, 20.0, 110.0, 70.0))
     covered = torch.zeros(100, 120, dtype=torch.int64)
     for part in parts:
         assert (part[2] - part[0], part[3] - part[1]) == pytest.approx((60, 30))
@@ -267,14 +267,14 @@ def test_parts_overlap_and_cover_their_parent():
     ],
 )
 def test_the_share_of_a_box_that_a_place_covers(box, place_, share):
-    assert rules._covered(box, place_) == pytest.approx(share)
+    assert places.covered(box, place_) == pytest.approx(share)
 
 
 def test_without_room_there_is_no_placebo():
     near = boxes.mask((0.0, 0.0, 64.0, 40.0), SIZE)
     large = [(0.0, 40.0, 64.0, 60.0)]
     hidden = boxes.mask(large[0], SIZE) & ~near
-    assert rules._placebo(large, hidden, near) is None
+    assert places.moved(large, hidden, near) is None
     small = [(0.0, 40.0, 20.0, 60.0)]
     hidden = boxes.mask(small[0], SIZE) & ~near
-    assert int(rules._placebo(small, hidden, near).sum()) == int(hidden.sum())
+    assert int(places.moved(small, hidden, near).sum()) == int(hidden.sum())

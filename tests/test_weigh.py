@@ -17,10 +17,9 @@ from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.sighted import SightedGradients
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.inspection.image import detect, inspect
-from xai_detect.trust import weigh as module
 from xai_detect.trust.budget import BUDGETS
 from xai_detect.trust.evidence import NAMES, WORDS
-from xai_detect.trust.maps import Shares, shares
+from xai_detect.trust.maps import NOTHING, Shares, shares
 from xai_detect.trust.name import Naming
 from xai_detect.trust.policy import DEFAULT_POLICY
 from xai_detect.trust.presence import Presence
@@ -31,8 +30,8 @@ from xai_detect.trust.scene import Scene
 from xai_detect.trust.weigh import Second, weigh
 from xai_detect.trust.witness import Witness, witness
 from xai_detect.values.boxes import mask
-from xai_detect.values.detections import UNKNOWN, Detections
-from xai_detect.values.findings import Answer, Level
+from xai_detect.values.detections import UNKNOWN, Detections, Target
+from xai_detect.values.findings import Answer, Explanation, Level
 from xai_detect.values.frame import Frame
 
 IMAGE = shown(CUE, background=0.7)
@@ -130,7 +129,7 @@ def test_without_gradients_nothing_is_trusted_and_presence_can_be_untrusted():
     assert verdicts(sealed, IMAGE) == [(Level.UNCERTAIN, "sealed")]
     for wrap in (RawToy, SealedToy):
         assert verdicts(wrap(CueToy("presence")), IMAGE) == [(Level.UNTRUSTED, "presence")]
-    assert verdicts(RawToy(CueToy("class")), IMAGE) == [(Level.UNCERTAIN, "name_unclear")]
+    assert verdicts(RawToy(CueToy("class")), IMAGE) == [(Level.UNTRUSTED, "name_hidden")]
     assert verdicts(SealedToy(CueToy("class")), IMAGE) == [(Level.UNCERTAIN, "sealed")]
     one = SealedToy(CueToy("one_class"))
     assert verdicts(one, shown(CUE, item=(2, 2))) == [(Level.UNCERTAIN, "no_map")]
@@ -438,7 +437,17 @@ MEASURED = {"completeness_error": 0.5, "settled": 0.1, "repeatability": 0.25}
     ],
 )
 def test_a_map_is_believed_if_it_adds_up_stands_and_repeats(changes, believed):
-    assert module._believed({**MEASURED, **changes}, DEFAULT_POLICY) == believed
+    values = {**MEASURED, **changes}
+    repeatability = values.pop("repeatability")
+    told = Shares(0.5, 0.2, 0.3, 0.07, 0.1, 0.2, (0.0, 0.0, 1.0, 1.0))
+    target = Target((0.0, 0.0, 1.0, 1.0), 0, 0.5, 0, ("item",), (0.0, 0.0, 1.0, 1.0))
+    made = Explanation(torch.zeros(2, 2), target, "sighted_gradients", {}, {})
+    seen = Witness((made,), (told,), **values)
+    assert seen.believed(DEFAULT_POLICY.limits, repeatability) == believed
+    empty = replace(seen, shares=(NOTHING,))
+    assert empty.believed(DEFAULT_POLICY.limits, repeatability) == "unreliable"
+    assert empty.believed(DEFAULT_POLICY.limits, repeatability, filled=True) == believed
+    assert Witness().believed(DEFAULT_POLICY.limits, repeatability) == "none"
 
 
 def test_a_map_shows_evidence_outside_if_it_is_strong_and_in_one_place():

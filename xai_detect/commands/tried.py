@@ -14,7 +14,6 @@ from xai_detect.trust.budget import Budget
 from xai_detect.trust.references import Reference
 from xai_detect.words.catalogue import Catalogue
 
-
 SAMPLES = {"screening": Path("images") / "val"}
 """Models that ship with images of their kind: where these lie in the sample set."""
 

@@ -126,7 +126,7 @@ def _margins(found: Detections, whole: Named, places: Float[Tensor, "a 4"]) -> F
 def _rows(found: Detections, whole: Named, places: Float[Tensor, "a 4"]) -> Tensor:
     """The raw prediction of each detection; for one without, the one that overlaps it most."""
     nearest = boxes.iou(found.boxes, places).argmax(dim=1)
-    known = {number: row for row, number in enumerate(whole.candidates[0].tolist())}
+    known = {number: row for row, number in enumerate(whole.candidates[0].cpu().tolist())}
     rows = [
         known.get(candidate, int(near)) if candidate != UNKNOWN else int(near)
         for candidate, near in zip(found.candidates.tolist(), nearest.tolist(), strict=True)

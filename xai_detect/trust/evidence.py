@@ -26,7 +26,7 @@ detected_gathered       ``detected_elsewhere`` over ``detected_outside``
 class_box ... _gathered the same six of the map *why this class*
 evidence_outside        1 if a map's ratio and gathered share reach their limits, else 0
 completeness_error      part of the score that the worse of both maps misses
-settled                 largest change of a share when the map is read from half of its steps
+settled                 largest change of a share by the last cut of the maps' path
 repeatability           cosine of the map with that of a shifted, noisy copy, in [-1, 1]
 box_share               share of the image that the box covers
 test_passes             forward passes of both tests; a backward pass counts as one

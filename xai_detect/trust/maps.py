@@ -79,7 +79,7 @@ def shares(
     held, region = strongest_spot(positive, ~near, side, _grown(near))
     own, _ = strongest_spot(positive, near, side)
     ratio = held / own if own > 0 else math.inf if held > 0 else math.nan
-    outside = 1 - close
+    outside = max(1 - close, 0.0)
     gathered = held / outside if outside > 0 else 0.0
     return Shares(inside, close - inside, outside, held, ratio, gathered, region)
 

@@ -27,6 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import RawDetector, WhiteBoxDetector
+from xai_detect.trust.places import beyond, smallest
 from xai_detect.trust.references import Surroundings
 from xai_detect.trust.scene import Scene, lead
 from xai_detect.values.detections import Target
@@ -208,19 +209,31 @@ class _Question:
 
     def hidden_decides(self) -> bool:
         """Steps 2 and 3."""
-        if not isinstance(self.scene.detector, WhiteBoxDetector):
-            return False
-        evidence = self.evidence(self.scene.detector)
+        detector = self.scene.detector
+        if not isinstance(detector, WhiteBoxDetector):
+            place = smallest(self.near, self.lost_without)
+            region = beyond([] if place is None else [place], self.near)
+            gone = bool(region.any()) and self.tried(region, region.float())
+            return gone and self.measured["placebo"] > PLACEBO
+        evidence = self.evidence(detector)
         for area in AREAS:
             region = strongest(evidence, ~self.near, area)
             if not bool(region.any()):
                 return False
-            hidden, placebo, seen = self.without(region, evidence)
-            self.region = region
-            self.measured |= {"hidden": hidden, "placebo": placebo, "seen": seen}
-            if self.lost(hidden, seen, HIDE):
-                return placebo > PLACEBO
+            if self.tried(region, evidence):
+                return self.measured["placebo"] > PLACEBO
         return False
+
+    def lost_without(self, part: Bool[Tensor, "a b"]) -> bool:
+        (ratio,), (seen,), _ = self.margins([self.scene.without(part, BLUR)])
+        return self.lost(ratio, seen, HIDE)
+
+    def tried(self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]) -> bool:
+        """Whether the name goes with a region; what was measured is kept for the record."""
+        hidden, placebo, seen = self.without(region, evidence)
+        self.region = region
+        self.measured |= {"hidden": hidden, "placebo": placebo, "seen": seen}
+        return self.lost(hidden, seen, HIDE)
 
     def without(
         self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]

@@ -162,7 +162,7 @@ def weigh(
             "name": said.naming.answer,
             "name_stage": said.naming.stage,
             "swap": said.naming.swap,
-            "map": _believed(values, policy) if seen.explanations else "none",
+            "map": seen.believed(policy.limits, repeatability, filled=bool(near.all())),
             "class": target.name,
             "rival": _rival(whole, target, other),
             "recipe": recipes[row],
@@ -222,16 +222,6 @@ def _repeatability(scene: Scene, seen: Witness, method: SightedGradients | None)
     own = seen.explanations[:1]
     (again,) = repeat_explanations(scene.detector, scene.placed, own, SightedGradients())
     return similarity(scene.frame.map_to_content(own[0].heatmap), again.heatmap)
-
-
-def _believed(values: Mapping[str, float], policy: Policy) -> str:
-    """Whether a map adds up, stands, and repeats itself where that was measured."""
-    limits = policy.limits
-    holds = values["completeness_error"] <= limits["completeness_error"]
-    # In a box that fills the image no share is defined, and none can move.
-    stands = not values["settled"] > limits["settled"]
-    repeats = not values["repeatability"] < limits["repeatability"]
-    return "reliable" if holds and stands and repeats else "unreliable"
 
 
 def _rival(whole: Named, target: Target, rival: int | None) -> str:

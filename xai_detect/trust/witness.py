@@ -47,6 +47,27 @@ class Witness:
         ]
         return max(showing, key=lambda found: found.ratio, default=None)
 
+    def believed(
+        self, limits: Mapping[str, float], repeatability: float, *, filled: bool = False
+    ) -> str:
+        """``reliable``, ``unreliable`` or ``none``.
+
+        Maps are reliable that hold positive evidence, add up, stand, and repeat themselves where
+        that was measured.
+
+        Args:
+            limits: Those of the policy.
+            repeatability: Of the first map; NaN where it was not measured.
+            filled: Whether the box fills the image, so that no share is defined.
+        """
+        if not self.explanations:
+            return "none"
+        holds = self.completeness_error <= limits["completeness_error"]
+        stands = not self.settled > limits["settled"]
+        repeats = not repeatability < limits["repeatability"]
+        told = holds and stands and repeats and (self.measured or filled)
+        return "reliable" if told else "unreliable"
+
     @property
     def measured(self) -> bool:
         """Whether a map says where its evidence lies."""
@@ -78,7 +99,7 @@ def witness(
     if target.candidate == UNKNOWN:
         return Witness()
     start = time.perf_counter()
-    with lent(detector.module):
+    with lent(detector.module), torch.enable_grad():
         pair = method.pair(detector, scene.placed, target, rival=rival)
     seconds = time.perf_counter() - start
     now = [shares(found.content, box, near) for found in pair]

@@ -47,6 +47,10 @@ SPIKE, SLACK = 2.0, 0.2
 """A gradient that attributes more than this many times what its piece really gains, and this much
 in log-odds, has hit a spike of the path: it is scaled back to that."""
 
+LEAST_GAIN = 1.0
+"""Where a scalar gains less than this along the path, in log-odds, what its map misses is a share
+of this: a class that leads everywhere alike has a map of next to nothing, which is no failure."""
+
 SCALARS = ("logit", "margin")
 
 
@@ -89,7 +93,7 @@ class Sighted(NamedTuple):
     Attributes:
         gradients: Averages along the path: of the floored score and, if asked for, of the lead.
         before: The same before the last piece was cut, to see whether the maps have settled.
-        missed: Part of its gain that each map misses.
+        missed: Part of its gain that each map misses; of ``LEAST_GAIN`` where it gains less.
         forward_passes: Spent.
         backward_passes: Spent.
     """
@@ -168,7 +172,7 @@ class SightedPath:
         gains = np.array([piece.gained() for piece in pieces]).sum(axis=0)
         sums = np.array([piece.attributed for piece in pieces]).sum(axis=0)
         missed = tuple(
-            float(abs(total - gain) / abs(gain)) if gain else float("nan")
+            float(abs(total - gain) / max(abs(gain), LEAST_GAIN))
             for total, gain in zip(sums, gains[: len(sums)], strict=True)
         )
         return Sighted(

@@ -61,6 +61,7 @@ _SHARES = {
     "outside": _Kind("share"),
     "elsewhere": _Kind("share"),
     "ratio": _Kind("times"),
+    "gathered": _Kind("share"),
 }
 
 _ELSEWHERE = frozenset(
