@@ -1085,3 +1085,17 @@ def test_one_scan_of_the_model_that_ships_is_compared_with_the_sample_that_ships
     assert "the sample that ships with screening" in capsys.readouterr().err
     other = load_detector("planted/object")
     assert tried(other, None, [], spend, None, catalogue()).names == ()
+
+
+def test_a_mask_may_say_what_the_object_is(call, judged, scans):
+    write_mask = np.zeros((64, 64), np.uint8)
+    write_mask[8:24, 8:24] = 255
+    Image.fromarray(write_mask).save(scans.parent / "mask.png")
+    code, _, _ = call("inspect", "scans/a.png", "--foreground", "mask.png")
+    assert code == 0
+    (given,) = [one["foreground"] for one in judged]
+    assert int(given.sum()) == 256
+    assert load_run("run").header.options["foreground"].endswith("mask.png")
+    code, _, err = call("inspect", "scans", "--foreground", "mask.png", "--out", "other")
+    assert code == 1
+    assert "marks the object of one image, but 3 were given" in err

@@ -50,10 +50,7 @@ def evaluate(
             agreed, found, dataset, references=references, other=second, device=device, out=out,
             confidence=conf, iou=iou, given=given,
         )  # fmt: skip
-    with (
-        progress.kept(run, agreed.words),
-        progress.bar("evaluating", len(dataset), agreed.words) as step,
-    ):
+    with progress.work(run, "evaluating", len(dataset), agreed.words) as step:
         result = figures_of(
             found, dataset, confidence=conf, explain=explain, inspector=judge,
             progress=lambda *_: step(),

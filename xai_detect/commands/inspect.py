@@ -17,6 +17,7 @@ def inspect(
     method: options.AddedMethod = None,
     setting: options.Setting = None,
     asked: options.AlsoAsked = None,
+    foreground: options.Marked = None,
     out: Annotated[Path, typer.Option(help="Run folder; an unfinished one goes on.")] = Path("run"),
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
@@ -45,17 +46,14 @@ def inspect(
     known = prepare.ground_truth(truth, found.class_names, agreed.words)
     judge = judging.judge(
         found, agreed, sources, references=references, other=second, device=device, out=out,
-        as_class=as_class,
+        as_class=as_class, foreground=foreground,
     )  # fmt: skip
-    ids = () if known is None else known.category_ids
-    header = judge.header(conf, iou, {"truth": truth, "engine": engine}, ids)
+    given = {"truth": truth, "engine": engine, "foreground": foreground}
+    header = judge.header(conf, iou, given, known)
     run = open_run(out, header, command=prepare.command())
     held = run.recognise(sources)
     left = [path for path in sources if path not in held]
     judging.tell_work(judge, left, conf, len(held), out)
-    with (
-        progress.kept(run, agreed.words),
-        progress.bar("inspecting", len(sources), agreed.words) as step,
-    ):
+    with progress.work(run, "inspecting", len(sources), agreed.words) as step:
         inspect_all(found, sources, run, judge, held=held, confidence=conf, step=step, truth=known)
     ending.tell_run(run.finish(), {str(path) for path in sources}, as_json, fail_on)

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from xai_detect.batch.many import expected_seconds, remembered
-from xai_detect.commands import options, prepare, progress
+from xai_detect.commands import options, prepare, progress, questions
 from xai_detect.commands.progress import notes
 from xai_detect.commands.tried import Tried, tried
 from xai_detect.data.records import Dataset
@@ -14,6 +17,7 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.evaluation import outcomes
 from xai_detect.evaluation.evaluate import Inspector
+from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method, settings_of
@@ -94,6 +98,7 @@ class Judge:
         tried: The images whose surroundings are tried.
         as_class: The class that every box is asked about as well.
         second: The other detector that is asked.
+        foreground: What is known to be the object, over image pixels; None takes box and ring.
         paths: File by name, for images that are not called like their files.
     """
 
@@ -102,6 +107,7 @@ class Judge:
     tried: Tried
     as_class: str | None = None
     second: Second | None = None
+    foreground: Bool[Tensor, "h w"] | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, image: Placed, name: str, detections: Detections) -> Inspection:
@@ -110,6 +116,7 @@ class Judge:
             self.detector, image, budget=self.terms.budget.name,
             references=self.tried.beside(self.paths.get(name, name)), method=self.terms.method,
             as_class=self.as_class, policy=self.terms.policy, second=self.second,
+            foreground=self.foreground,
             language=self.terms.words.language, detections=detections, source=name,
         )  # fmt: skip
 
@@ -118,7 +125,7 @@ class Judge:
         confidence: float,
         iou: float,
         given: Mapping[str, object],
-        category_ids: tuple[int | str, ...] = (),
+        known: GroundTruth | None = None,
     ) -> Header:
         """What all images of this run will have in common.
 
@@ -126,7 +133,7 @@ class Judge:
             confidence: Operating threshold.
             iou: Overlap above which boxes were suppressed.
             given: Further options by name, None for those that were not given; paths are resolved.
-            category_ids: See ``Header``.
+            known: The annotations, which give classes their ids.
         """
         further = {
             name: str(value.resolve()) if isinstance(value, Path) else value
@@ -148,7 +155,7 @@ class Judge:
             budget=self.terms.budget.name,
             references=self.tried.names,
             lang=self.terms.words.language,
-            category_ids=category_ids,
+            category_ids=() if known is None else known.category_ids,
             options={"iou": iou, **further},
         )
 
@@ -163,6 +170,7 @@ def judge(
     device: str,
     out: Path | None,
     as_class: str | None = None,
+    foreground: Path | None = None,
     paths: Mapping[str, str] | None = None,
 ) -> Judge:
     """Who gives the verdicts that the options ask for.
@@ -176,6 +184,7 @@ def judge(
         device: Where that runs.
         out: The run folder, if there is one.
         as_class: The class that every box is asked about as well.
+        foreground: Mask image of what is known to be the object.
         paths: See ``Judge``.
 
     Raises:
@@ -187,7 +196,12 @@ def judge(
         label_of(as_class, found.class_names)
     asked = prepare.second(found, other, device)
     others = tried(found, references, sources, agreed.budget, out, agreed.words)
-    return Judge(found, agreed, others, as_class, asked, paths or {})
+    if foreground is not None and len(sources) != 1:
+        raise InputError(
+            f"--foreground marks the object of one image, but {len(sources)} were given; inspect "
+            "them one by one, each with its own mask"
+        )
+    return Judge(found, agreed, others, as_class, asked, questions.marked(foreground), paths or {})
 
 
 def judged_data(

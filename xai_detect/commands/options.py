@@ -99,6 +99,13 @@ Foreground = Annotated[
     Path | None,
     typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
 ]
+Marked = Annotated[
+    Path | None,
+    typer.Option(
+        "--foreground",
+        help="Mask image for one image whose boxes fill it: the object is not black.",
+    ),
+]
 Coco = Annotated[
     Path | None, typer.Option(help="File for the detections behind AP: COCO results, JSON.")
 ]

@@ -60,6 +60,15 @@ def bar(what: str, total: int, words: Catalogue) -> Iterator[Callable[[], None]]
 
 
 @contextmanager
+def work(
+    run: "RunWriter | None", what: str, total: int, words: Catalogue
+) -> Iterator[Callable[[], None]]:
+    """A progress bar over work whose results a run folder keeps; see ``bar`` and ``kept``."""
+    with kept(run, words), bar(what, total, words) as step:
+        yield step
+
+
+@contextmanager
 def kept(run: "RunWriter | None", words: Catalogue) -> Iterator[None]:
     """Ctrl-C leaves a run that can go on, and exit code 130."""
     try:
