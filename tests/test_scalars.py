@@ -13,7 +13,13 @@ from xai_detect.explainers.explain import explain, require
 from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.inspection.image import detect
-from xai_detect.scores.scalars import cosine_survival, differentiable, kept, survival
+from xai_detect.scores.scalars import (
+    cosine_survival,
+    differentiable,
+    kept,
+    margin_survival,
+    survival,
+)
 from xai_detect.scores.survival import Survival
 from xai_detect.values import boxes
 from xai_detect.values.detections import Target
@@ -100,7 +106,8 @@ def test_boxes_without_area_score_nothing_and_never_nan():
 
 
 @pytest.mark.parametrize(
-    ("scalar", "before"), [("max_raw", 0), ("max_raw_cos", 1), ("post_nms", 0)]
+    ("scalar", "before"),
+    [("max_raw", 0), ("max_raw_cos", 1), ("margin", 0), ("post_nms", 0)],
 )
 def test_every_image_that_is_shown_to_the_network_is_counted(scalar, before):
     detector, image = ToyDetector(), scene(("red", 2, 3))
@@ -110,6 +117,26 @@ def test_every_image_that_is_shown_to_the_network_is_counted(scalar, before):
     assert asked.of_inputs(image.expand(5, -1, -1, -1)).shape == (5, 1)
     assert asked.passes()["forward_passes"] == before + 5
     assert detector.module.seen == [2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "score"),
+    [
+        ([[0.8, 0.8, 0.1]], 0.4),  # a half of what is seen
+        ([[0.9, 0.5, 0.1]], 0.81),  # log-odds 2.197 apart: the logistic is 0.9
+        ([[0.5, 0.9, 0.1]], 0.09),
+        ([[0.0, 0.0, 0.0]], 0.0),
+        ([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1]], 0.45),  # two predictions, one of each class
+    ],
+)
+def test_the_margin_on_changed_images_says_why_this_class(probabilities, score):
+    box = (2.0, 2.0, 12.0, 12.0)
+    places = torch.tensor([box] * len(probabilities)).view(1, -1, 1, 4)
+    raw = Raw(places, torch.tensor([probabilities]))
+    assert margin_survival(raw, [target(box)], FRAME).item() == pytest.approx(score, abs=2e-6)
+    elsewhere = Raw(places + 100, raw.probabilities)
+    assert margin_survival(elsewhere, [target(box)], FRAME).item() == pytest.approx(0, abs=1e-6)
+    assert margin_survival(raw, [], FRAME).shape == (1, 0)
 
 
 def test_a_sealed_detector_is_asked_for_faint_detections_too():
@@ -210,7 +237,7 @@ def test_batches_never_change_a_score():
     targets = list(detect(detector, image, 0.0))[:3]
     images = image * torch.rand(7, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     inputs = detector.frame((image.shape[1], image.shape[2])).to_input(images)
-    for scalar in ("max_raw", "max_raw_cos", "post_nms"):
+    for scalar in ("max_raw", "max_raw_cos", "margin", "post_nms"):
         one = Survival(detector, image, targets, scalar, batch=1).of_inputs(inputs)
         many = Survival(detector, image, targets, scalar, batch=5).of_inputs(inputs)
         torch.testing.assert_close(one, many, rtol=1e-5, atol=1e-7)

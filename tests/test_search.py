@@ -422,7 +422,7 @@ def test_batches_never_change_a_map(method, batch):
     torch.testing.assert_close(one.heatmap, other.heatmap, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("scalar", ["max_raw", "max_raw_cos", "post_nms"])
+@pytest.mark.parametrize("scalar", ["max_raw", "max_raw_cos", "margin", "post_nms"])
 @pytest.mark.parametrize("name", ["vps", "phasewin", "vx_code"])
 def test_every_scalar_finds_the_square(name, scalar):
     toy, image = ToyDetector(cell=32), scene(("red", 0, 1), cell=32)

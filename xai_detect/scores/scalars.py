@@ -28,8 +28,12 @@ DIFFERENTIABLE = (
 
 SIDES = {"side_l": 0, "side_t": 1, "side_r": 2, "side_b": 3}
 
-SURVIVAL = ("max_raw", "max_raw_cos", "post_nms")
-"""Scalars for changed images, without gradient; ``survival`` and ``kept`` say what each is."""
+SURVIVAL = ("max_raw", "max_raw_cos", "margin", "post_nms")
+"""Scalars for changed images, without gradient; ``survival``, ``cosine_survival``,
+``margin_survival`` and ``kept`` say what each is."""
+
+CERTAIN = 1e-6
+"""Probabilities are read as this far from 0 and 1 at least, where log-odds are taken of them."""
 
 
 def check_differentiable(name: str, detector: Detector) -> None:
@@ -58,6 +62,10 @@ def check_survival(name: str, detector: Detector) -> None:
         raise InputError(
             f"scalar {name!r} needs raw predictions, which this detector does not show; "
             "use 'post_nms'"
+        )
+    if name == "margin" and len(detector.class_names) < 2:
+        raise InputError(
+            "the scalar 'margin' compares two classes, but this detector has one; use 'max_raw'"
         )
 
 
@@ -201,6 +209,29 @@ def cosine_survival(
         cosine = raw.probabilities @ (asked / asked.norm().clamp(min=1e-12)) / lengths
         best.append((overlap * cosine * objectness).amax(dim=1))
     return torch.stack(best, dim=1) if best else raw.boxes.new_zeros(len(raw.boxes), 0)
+
+
+def margin_survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor, "b k"]:
+    """The scalar ``margin`` of each target on changed images: why this class, in [0, 1].
+
+    The logistic of the log-odds by which the class leads the strongest other among the raw
+    predictions at the box (IoU >= 0.5), times the largest probability of any class there: 0 where
+    nothing is seen, a half where two classes are seen alike.
+
+    Args:
+        raw: Predictions of a batch.
+        targets: The questions.
+        frame: Where the image lies in the input.
+    """
+    columns = []
+    for target in targets:
+        found = class_survival(raw, target.box, frame)
+        log_odds = found.double().clamp(CERTAIN, 1 - CERTAIN).logit()
+        others = log_odds.clone()
+        others[:, target.label] = -torch.inf
+        lead = log_odds[:, target.label] - others.amax(dim=1)
+        columns.append(lead.sigmoid().to(found) * found.amax(dim=1))
+    return torch.stack(columns, dim=1) if columns else raw.boxes.new_zeros(len(raw.boxes), 0)
 
 
 def _wanted(targets: Sequence[Target], frame: Frame) -> Float[Tensor, "k 4"]:

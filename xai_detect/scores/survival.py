@@ -9,7 +9,13 @@ from torch import Tensor
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector, RawDetector
 from xai_detect.errors import InputError
-from xai_detect.scores.scalars import check_survival, cosine_survival, kept, survival
+from xai_detect.scores.scalars import (
+    check_survival,
+    cosine_survival,
+    kept,
+    margin_survival,
+    survival,
+)
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Frame
 
@@ -117,6 +123,8 @@ class Survival:
             found = self._detector.detect(pixels, self.frame, FAINT)
             return torch.stack([kept(detections, self._targets) for detections in found])
         raw = self._detector.raw(pixels)  # type: ignore[attr-defined]
+        if self.scalar == "margin":
+            return margin_survival(raw, self._targets, self.frame).cpu()
         if self._whole is None:
             return survival(raw, self._targets, self.frame).cpu()
         return cosine_survival(raw, self._targets, self.frame, self._whole).cpu()
