@@ -39,8 +39,23 @@ def test_a_line_holds_mark_level_class_score_and_sentence(run):
         "b.jpg: 1 detection",
         f"  ? UNCERTAIN zebra 0.90: {SENTENCE}",
         "3 detections in 2 images: 0 TRUSTED, 1 UNCERTAIN, 2 UNTRUSTED",
+        "  zebra is decided by: its surroundings 1, neither could be shown 1",
+        "  <b>giraffe</b> is decided by: its surroundings 1",
         f"report: {run.folder / 'report.html'}",
     ]
+
+
+def test_one_image_is_no_set_to_add_up(run):
+    lines = text.run_lines(run, run.records[:1])
+    assert "decided by" not in lines
+
+
+def test_json_adds_up_what_decides_each_class(run):
+    content = json.loads(text.run_json(run, run.records, {}))
+    assert content["decided_by"] == {
+        "zebra": {"surroundings": 1, "unclear": 1},
+        "<b>giraffe</b>": {"surroundings": 1},
+    }
 
 
 def test_detections_of_one_item_get_one_more_line(tmp_path):

@@ -241,8 +241,10 @@ def test_the_lines_of_a_korean_run_are_korean(tmp_path):
     assert "가방.png: 검출 2건" in lines
     assert "  - 한 물체, 이름이 분명하지 않음: zebra 0.90 또는 <b>giraffe</b> 0.60." in lines
     assert "  - 놓침: zebra" in lines
-    assert lines[-3:] == [
+    assert lines[-5:] == [
         "영상 2장, 검출 4건: 신뢰 0, 불확실 2, 신뢰 불가 2",
+        "  <b>giraffe</b>의 판단 근거: 주변 1, 어느 쪽인지 밝히지 못함 1",
+        "  zebra의 판단 근거: 주변 1, 어느 쪽인지 밝히지 못함 1",
         "정답과 비교: 맞음 1, 틀림 1 (이름 틀림 1), 놓침 1",
         f"보고서: {run.folder / 'report.html'}",
     ]

@@ -13,6 +13,7 @@ from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, jud
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.decided import decided, decided_lines
 from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import fate_sentence, missed_words, outcome_words
 from xai_detect.values.findings import Level
@@ -43,6 +44,8 @@ def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = st
             levels=counts,
         )
     )
+    if len(shown) > 1:
+        lines += [f"  {line}" for line in decided_lines(decided(shown), words)]
     if outcomes := outcome_words(shown, words):
         lines.append(words.say("told.against", outcomes=outcomes))
     lines.append(words.say("told.report", path=run.folder / "report.html"))
@@ -102,6 +105,10 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
         "run": str(run.folder),
         "report": str(run.folder / "report.html"),
         "images": len(shown),
+        "decided_by": {
+            label: {answer.value: count for answer, count in counts.items()}
+            for label, counts in decided(shown).items()
+        },
         "detections": rows,
         "missed": [
             {"source": record.source, **missed_to_json(item)}

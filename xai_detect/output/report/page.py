@@ -20,6 +20,7 @@ from xai_detect.output.drawing.states import STATES, level_word, map_refusal
 from xai_detect.output.folder.judged import outside
 from xai_detect.output.folder.load import Run, inside
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.decided import decided
 from xai_detect.output.report.facts import run_facts, status_word
 from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import compared, missed_words, outcome_words
@@ -36,7 +37,7 @@ from xai_detect.output.report.wording import (
     unmeasured_names,
 )
 from xai_detect.values.files import replacing
-from xai_detect.values.findings import Level
+from xai_detect.values.findings import Answer, Level
 from xai_detect.words.catalogue import Catalogue, spoken
 
 NAME = "report.html"
@@ -104,6 +105,8 @@ def _summary(run: Run, words: Catalogue) -> dict[str, Any]:
             record.outcome is not None and record.outcome.missed for record in run.records
         ),
         "classes": _by_class(run),
+        "answers": list(Answer),
+        "decided": decided(run.records),
         "facts": list(run_facts(run, words)),
         "legend": list(_legend(run)),
         "smoothing": SMOOTHING,
