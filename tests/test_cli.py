@@ -26,6 +26,7 @@ from xai_detect.commands.tried import tried
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
+from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad.statistics import load_statistics
 from xai_detect.output.folder.load import load_run
@@ -395,7 +396,8 @@ def test_detectors_that_suppress_in_their_own_way_have_a_header_too(toy):
 def test_a_header_says_what_verdicts_rest_on(toy, tmp_path):
     (tmp_path / "own.toml").write_text("[limits]\nprobability = 0.9\n")
     judge = given(toy, budget="quick", lang="ko", policy=tmp_path / "own.toml", method="flat")
-    header = judge.header(0.3, 0.6, {"truth": None, "engine": "eager", "split": "val"}, (4, 5))
+    known = GroundTruth({}, {}, ("red", "blue"), (4, 5))
+    header = judge.header(0.3, 0.6, {"truth": None, "engine": "eager", "split": "val"}, known)
     assert (header.budget, header.lang, header.limits["probability"]) == ("quick", "ko", 0.9)
     assert (header.method, header.confidence, header.category_ids) == ("flat", 0.3, (4, 5))
     assert header.options == {"iou": 0.6, "split": "val"}

@@ -180,7 +180,8 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
     assert rows[0]["bbox"] == [2.0, 5.0, 14.0, 25.5]
     assert rows[0]["verdict"]["level"] == "TRUSTED"
     assert rows[0]["shares"]["detected"] == {
-        "box": 0.74, "ring": None, "outside": 0.06, "elsewhere": None, "ratio": None
+        "box": 0.74, "ring": None, "outside": 0.06, "elsewhere": None, "ratio": None,
+        "gathered": None,
     }  # fmt: skip
     table = pq.read_table(tmp_path / "run" / "evidence.parquet")
     assert table.num_rows == 2
