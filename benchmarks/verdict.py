@@ -97,6 +97,10 @@ def measure(arguments: list[str]) -> None:
         print(name, len(rows), f"{time.monotonic() - began:.0f} s", flush=True)
 
 
+COLUMNS = (
+    "UNTRUSTED", "TRUSTED", "evidence outside", "disagrees", "renamed / swaps",
+    "passes tests, maps",
+)  # fmt: skip
 GROUPS = {
     "class causes outside": ("marker", "context", "scanner"),
     "default class": ("default",),
@@ -124,8 +128,8 @@ def read(folder: Path) -> None:
         "`python benchmarks/verdict.py`: right detections of images that chose no limit, budget",
         "`standard` with twelve references; 95 % intervals by image. *Disagrees*: by the tests",
         "object, by a map outside.", "",
-        "| set | n | UNTRUSTED | TRUSTED | evidence outside | disagrees | passes tests, maps |",
-        "|---|---|---|---|---|---|---|",
+        f"| set | n | {' | '.join(COLUMNS)} |",
+        "|---|---|---|---|---|---|---|---|",
         *(_line(name, values) for name, values in found.items()), "",
         "Wrong detections of the same images:", "",
         "| set | n wrong | UNTRUSTED | TRUSTED | right among TRUSTED |", "|---|---|---|---|---|",
@@ -163,6 +167,8 @@ def figures(rows: list[Row]) -> dict[str, object]:
         "disagrees": rate(right, lambda row: row["why"] == "map_disagrees"),
         "test_passes": mean([row["numbers"]["test_passes"] for row in right]),
         "map_passes": mean([row["numbers"]["map_passes"] for row in right]),
+        "swaps": int(sum(row["numbers"]["swapped"] for row in right)),
+        "swaps_renamed": int(sum(row["numbers"]["renamed"] for row in right)),
         "wrong": len(wrong),
         "wrong_untrusted": rate(wrong, lambda row: row["level"] == "UNTRUSTED"),
         "wrong_trusted": rate(wrong, lambda row: row["level"] == "TRUSTED"),
@@ -238,7 +244,8 @@ def _line(name: str, values: dict) -> str:
         _share(values[key]) for key in ("untrusted", "trusted", "outside", "disagrees")
     )
     passes = f"{values['test_passes']:.1f}, {values['map_passes']:.1f}"
-    return f"| {name} | {values['n']} | {shares} | {passes} |"
+    swaps = f"{values['swaps_renamed']} / {values['swaps']}"
+    return f"| {name} | {values['n']} | {shares} | {swaps} | {passes} |"
 
 
 def _wrong_line(name: str, values: dict) -> str:
