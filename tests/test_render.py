@@ -198,6 +198,16 @@ def test_each_question_has_its_own_map():
     assert np.unravel_index(first.density.argmax(), SIZE) == (6, 6)
     assert np.unravel_index(second.density.argmax(), SIZE) == (31, 51)
     assert titles(inspection(rows=1, contrasts=[None])) == ["Why detected"]  # one class
+
+
+def test_the_second_map_names_the_class_that_it_compares_with():
+    one = inspection(rows=1, heatmaps=[spot(SIZE, 5, 5)], contrasts=[spot(SIZE, 30, 50)])
+    (told,) = one.evidence
+    named = Evidence(dict(told), {**told.words, "rival": one.detections.class_names[1]})
+    other = titles(replace(one, evidence=(named,)))[1]
+    assert other == f"Why zebra and not {one.detections.class_names[1]}"
+    gone = Evidence(dict(told), {**told.words, "rival": "no such class"})
+    assert titles(replace(one, evidence=(gone,)))[1] == "Why zebra"
     three = inspection(rows=1, added=[torch.ones(SIZE)])
     assert titles(three)[2] == "By d_rise, not checked"
 

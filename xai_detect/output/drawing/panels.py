@@ -29,7 +29,8 @@ from xai_detect.output.drawing.strokes import (
 )
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
-from xai_detect.values.findings import Explanation, Inspection
+from xai_detect.values.detections import Target
+from xai_detect.values.findings import Evidence, Explanation, Inspection
 from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 SIDE = (640, 1000)
@@ -161,9 +162,8 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
     target, size = inspection.detections.target(row), inspection.detections.image_size
     shown: list[tuple[str, Explanation | None]] = []
     if map_refusal(evidence) is None:
-        name = drawn_name(target.name, target.label, words)
         shown.append((words.say("map.detected"), inspection.explanations[row]))
-        shown.append((words.say("map.class", **{"class": name}), inspection.contrasts[row]))
+        shown.append((_why_this(target, evidence, words), inspection.contrasts[row]))
     added = inspection.added[row]
     if added is not None:
         shown.append((words.say("map.added_by", method=added.method), added))
@@ -175,6 +175,16 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
         tuple(layer(title, made, target.box, size) for title, made in shown if made is not None),
         words,
     )
+
+
+def _why_this(target: Target, evidence: Evidence, words: Catalogue) -> str:
+    """The question of the second map: why this class, and not the one it is compared with."""
+    name = drawn_name(target.name, target.label, words)
+    rival = evidence.words.get("rival", "")
+    if rival not in target.class_names:
+        return words.say("map.class", **{"class": name})
+    other = drawn_name(rival, target.class_names.index(rival), words)
+    return words.say("map.class_not", **{"class": name, "rival": other})
 
 
 def layer(title: str, explanation: Explanation, box: Box, size: Size) -> Layer:
