@@ -278,3 +278,22 @@ def test_without_room_there_is_no_placebo():
     small = [(0.0, 40.0, 20.0, 60.0)]
     hidden = boxes.mask(small[0], SIZE) & ~near
     assert int(places.moved(small, hidden, near).sum()) == int(hidden.sum())
+
+
+@pytest.mark.parametrize(
+    ("alone", "answer", "stage"),
+    [
+        ((0.5, 0.5), Answer.OBJECT, "alone"),
+        ((0.7, 0.49), Answer.OBJECT, "weakened"),
+        ((0.49, 0.26), Answer.UNCLEAR, "weakened"),
+        ((0.9, 0.25), Answer.UNCLEAR, "not_searched"),
+    ],
+)
+def test_half_of_the_score_is_kept_and_a_quarter_is_lost(alone, answer, stage):
+    detector = CueToy("nothing")
+    placed = place(detector, shown(CUE))
+    target = detect(detector, placed).target(0)
+    where = Scene(detector, placed)
+    near = ring(where.box(target), where.size)
+    found = presence(where, target, near, alone, search=False)
+    assert (found.answer, found.stage) == (answer, stage)

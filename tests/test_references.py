@@ -13,7 +13,7 @@ from toy import ToyDetector, scene
 from xai_detect.batch import references as batch
 from xai_detect.batch.references import drawn, references_of
 from xai_detect.errors import InputError
-from xai_detect.trust.references import LEAST, Reference, as_reference, surroundings
+from xai_detect.trust.references import LEAST, Reference, as_reference, balanced, surroundings
 from xai_detect.trust.scene import ring
 from xai_detect.values.boxes import mask
 from xai_detect.values.detections import Detections
@@ -211,3 +211,24 @@ def test_no_more_images_are_looked_at_than_needed(tmp_path, monkeypatch):
     monkeypatch.setattr(batch, "LOOKED_AT", 7)
     assert drawn(detector, paths) == []
     assert len(detector.module.seen) == 7
+
+
+def test_every_class_is_there_about_equally_often():
+    def held(name, *labels):
+        count = len(labels)
+        found = Detections(
+            torch.zeros(count, 4), torch.full((count,), 0.5), torch.tensor(labels).long(),
+            torch.zeros(count).long(), torch.zeros(count, 4), (8, 8), ("a", "b", "c"),
+        )  # fmt: skip
+        return Reference(name, torch.zeros(3, 8, 8), found)
+
+    many = [
+        held("a1", 0),
+        held("a2", 0),
+        held("none"),
+        held("ab", 0, 1),
+        held("b", 1),
+        held("c", 2),
+    ]
+    assert [chosen.name for chosen in balanced(many, 3)] == ["a1", "ab", "c"]
+    assert [chosen.name for chosen in balanced(many, 9)] == ["a1", "ab", "c", "b", "a2"]
