@@ -41,6 +41,7 @@ TESTS = {
     "evaluation/labelled": ("test_labelled.py",),
     "evaluation/outcomes": ("test_outcomes.py", "test_evaluation.py"),
     "explainers/gradients/sighted": ("test_sighted.py",),
+    "explainers/gradients/sighted_path": ("test_sighted.py",),
     "measures/detection": ("test_detection_measures.py",),
     "measures/grouping": ("test_grouping.py",),
     "measures/matching": ("test_matching.py", "test_detection_measures.py"),

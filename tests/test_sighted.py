@@ -14,16 +14,8 @@ from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Candidates
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.integrated import baseline_image
-from xai_detect.explainers.gradients.sighted import (
-    FLOOR,
-    SCALARS,
-    SHORTEST,
-    SightedGradients,
-    SightedPath,
-    _Piece,
-    _Point,
-    runner_up,
-)
+from xai_detect.explainers.gradients.sighted import SCALARS, SightedGradients, runner_up
+from xai_detect.explainers.gradients.sighted_path import FLOOR, SHORTEST, Piece, Point, SightedPath
 from xai_detect.inspection.image import detect
 
 FINE = SightedGradients(48, 96, 0.0)
@@ -191,8 +183,8 @@ def test_pieces_too_short_to_matter_are_not_cut():
     path = SightedPath(detector, placed, target, torch.zeros_like(placed.pixels), None)
     whole = np.array([1.0, 1.0])
     for width, counts in ((SHORTEST * 0.9, False), (SHORTEST * 1.1, True)):
-        low, high = _Point(0.5, 1.0, 0.0), _Point(0.5 + width, 2.0, 0.0)
-        piece = _Piece(low, high, None, np.zeros(1))
+        low, high = Point(0.5, 1.0, 0.0), Point(0.5 + width, 2.0, 0.0)
+        piece = Piece(low, high, None, np.zeros(1))
         assert (path._miss(piece, whole) == 1) == counts
         assert (path._miss(piece, whole) == 0) != counts
 
