@@ -11,7 +11,9 @@ from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import TargetError
 from xai_detect.inspection.image import detect
 from xai_detect.trust.probability import FINER
+from xai_detect.trust.scene import look
 from xai_detect.values.detections import Provenance
+from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
 
 SOME = [name for name in VARIANTS if name.split()[0] in ("yolov8n", "yolov10n", "yolo11n")]
@@ -94,3 +96,15 @@ def test_trained_detectors_answer_the_same_nearby(shared, coco_images, name):
     torch.testing.assert_close(near[1], whole[1], rtol=1e-3, atol=0.01)
     both = torch.stack([near[2].flatten(), whole[2].flatten()])
     assert float(torch.cosine_similarity(both[0], both[1], dim=0)) > 0.999
+
+
+def test_one_pass_tells_detections_and_the_predictions_behind_them(detector):
+    placed = Placed.of(blobs(1, SIZE, 5)[0], detector.frame(SIZE))
+    found, whole = look(detector, placed, 0.2)
+    apart = detector.detect(placed.pixels, placed.frame, 0.2)[0]
+    assert len(found) == len(apart) > 2
+    assert found.candidates.tolist() == apart.candidates.tolist()
+    torch.testing.assert_close(found.scores, apart.scores)
+    named = detector.named(placed.pixels)
+    torch.testing.assert_close(whole.raw.probabilities, named.raw.probabilities)
+    assert len(look(detector, placed, 1.0)[0]) == 0

@@ -131,7 +131,7 @@ def weigh(
             scene, target, whole, near,
             references=references, most=budget.references, search=budget.search,
         )  # fmt: skip
-        other = rival if rival != target.label else None
+        other = _runner_up(whole, target) if rival in (None, target.label) else rival
         seen = witness(scene, target, budget.maps, box, near, other)
         outside = seen.outside(policy.limits)
         place_of = None if outside is None else outside.region
@@ -164,7 +164,7 @@ def weigh(
             "swap": said.naming.swap,
             "map": seen.believed(policy.limits, repeatability, filled=bool(near.all())),
             "class": target.name,
-            "rival": _rival(whole, target, other),
+            "rival": "" if other is None else target.class_names[other],
             "recipe": recipes[row],
             "fitted": "shipped",
             "data": table.data,
@@ -224,16 +224,14 @@ def _repeatability(scene: Scene, seen: Witness, method: SightedGradients | None)
     return similarity(scene.frame.map_to_content(own[0].heatmap), again.heatmap)
 
 
-def _rival(whole: Named, target: Target, rival: int | None) -> str:
-    """The class that the lead is over; empty with one class."""
-    if rival is not None or len(target.class_names) < 2:
-        return "" if rival is None else target.class_names[rival]
+def _runner_up(whole: Named, target: Target) -> int | None:
+    """The strongest other class at the target's own raw prediction; None where there is none."""
     rows = (whole.candidates[0] == target.candidate).nonzero()
-    if not len(rows) or target.candidate == UNKNOWN:
-        return ""
+    if len(target.class_names) < 2 or target.candidate == UNKNOWN or not len(rows):
+        return None
     found = whole.raw.probabilities[0, int(rows[0])].clone()
     found[target.label] = -1
-    return target.class_names[int(found.argmax())]
+    return int(found.argmax())
 
 
 def _several(box: Box | None) -> tuple[Box, ...]:
