@@ -82,8 +82,7 @@ def ask(detector: WhiteBoxDetector, scan: Scan, row: int, name: str) -> dict[str
 def without_photograph(inspection: Inspection, row: int, path: Path) -> None:
     """Draw both maps of one box, and nothing of the image itself.
 
-    Both are smoothed as in the report: the share of the positive evidence per pixel, as a multiple
-    of an even spread.
+    Both are smoothed and in the unit of the report.
     """
     target, asked = inspection.detections.target(row), inspection.asked[row]
     maps = (inspection.explanations[row], inspection.contrasts[row])
@@ -95,14 +94,13 @@ def without_photograph(inspection: Inspection, row: int, path: Path) -> None:
     for axis, made, title in zip(axes, maps, words, strict=True):
         if made is None:
             raise SystemExit("no map was made; use a detector that shows its gradients")
-        density = contours.smoothed(contours.positive(made.heatmap))
-        shown = axis.imshow(density * density.size, cmap="Greys", vmin=0, vmax=10)
+        shown = axis.imshow(contours.evidence(made.heatmap), cmap="Greys", vmin=0, vmax=1)
         x1, y1, x2, y2 = target.box
         axis.add_patch(plt.Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, lw=2, ec="#a83e00"))
         axis.set_title(title, loc="left")
         axis.set(xticks=[], yticks=[])
     bar = figure.colorbar(shown, ax=axes, shrink=0.8)
-    bar.set_label("evidence per pixel, 1 = spread evenly")
+    bar.set_label("log-odds in one hundredth of the image")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)

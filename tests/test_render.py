@@ -57,44 +57,54 @@ def test_the_threshold_agrees_with_a_slow_loop_and_holds_its_share(seed, share):
 
 def test_nothing_positive_has_no_region():
     for heatmap in (torch.zeros(SIZE), -torch.ones(SIZE)):
-        shares = contours.positive(heatmap)
-        assert shares.sum() == 0
-        level = contours.threshold(contours.smoothed(shares), 0.5)
+        density = contours.evidence(heatmap)
+        assert density.sum() == 0
+        level = contours.threshold(density, 0.5)
         assert math.isinf(level)
-        assert not contours.region(shares, shares, level).any()
+        assert not contours.region(density, level).any()
 
 
-def test_smoothing_keeps_the_evidence():
-    shares = contours.positive(spot(SIZE, 20, 30))
-    assert shares.sum() == pytest.approx(1)
-    assert contours.smoothed(shares).sum() == pytest.approx(1, abs=1e-3)
+def test_the_unit_is_what_a_hundredth_of_the_image_holds():
+    """2400 pixels, so 24 of them; smoothing keeps the sum."""
+    assert contours.evidence(torch.full(SIZE, 0.5)) == pytest.approx(12)
+    density = contours.evidence(spot(SIZE, 20, 30, side=4))
+    assert density.sum() / 24 == pytest.approx(16, rel=1e-3)
+    large = contours.evidence(spot((80, 120), 40, 60, side=8, value=0.25))  # the same, enlarged
+    assert large.max() == pytest.approx(density.max(), rel=0.05)
+
+
+def test_evidence_beside_as_much_counter_evidence_is_none():
+    heatmap = torch.zeros(200, 300)
+    heatmap[100:110, 200:210] = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(5, 5)
+    heatmap[20:30, 20:30] = 0.1
+    density = contours.evidence(heatmap)
+    assert density[:60, :60].sum() > 0.9 * density.sum()
 
 
 def test_crumbs_are_left_out():
-    heatmap = spot(SIZE, 5, 5, side=10)
-    heatmap[35, 55] = 0.5  # 0.5 of 100.5: under one in a hundred
-    shares = contours.positive(heatmap)
-    region = contours.region(shares, shares, 1e-6)
+    density = spot(SIZE, 5, 5, side=10).numpy()
+    density[35, 55] = 0.5  # 0.5 of 100.5: under one in a hundred
+    region = contours.region(density, 1e-6)
     assert region[10, 10]
     assert not region[35, 55]
 
 
 def test_parts_outside_by_hand():
     near = boxes.near((10.0, 10.0, 20.0, 20.0))  # grown by 8 pixels: 2 to 28
-    heatmap = spot(SIZE, 12, 12, side=4) + spot(SIZE, 30, 40, side=2) + spot(SIZE, 5, 50, side=2)
-    heatmap[5, 50] = 5.0
-    shares = contours.positive(heatmap)
-    first, second = contours.parts_outside(shares, shares > 0, near)
+    held = spot(SIZE, 12, 12, side=4) + spot(SIZE, 30, 40, side=2) + spot(SIZE, 5, 50, side=2)
+    held[5, 50] = 5.0
+    density = held.numpy()
+    first, second = contours.parts_outside(density, density > 0, near)
     assert first.share == pytest.approx(8 / 28)
     assert first.top == (51.0, 5.5)
     assert second.share == pytest.approx(4 / 28)
-    assert contours.parts_outside(shares, shares > 0, (0.0, 0.0, 60.0, 40.0)) == []
+    assert contours.parts_outside(density, density > 0, (0.0, 0.0, 60.0, 40.0)) == []
 
 
 def test_evidence_in_the_ring_is_not_outside():
-    shares = contours.positive(spot(SIZE, 22, 22))
+    density = spot(SIZE, 22, 22).numpy()
     near = boxes.near((10.0, 10.0, 20.0, 20.0))
-    assert contours.parts_outside(shares, shares > 0, near) == []
+    assert contours.parts_outside(density, density > 0, near) == []
 
 
 @pytest.mark.parametrize("size", [(1500, 2000), (300, 400), (48, 64)])
@@ -107,15 +117,14 @@ def test_what_is_drawn_outside_is_what_is_measured_outside(size):
     (made,) = explain(build_method("input_x_gradient"), detector, placed, [target])
     assert made.content_size == (48, 64)
     even = replace(made, heatmap=torch.ones(size))
-    drawn = panels.layer("", even, target.box, size)
+    drawn = panels.layer("", even, size)
     assert boxes.mask(drawn.near, size).float().mean() == pytest.approx(
         24 * 24 / (48 * 64), rel=0.01
     )
     content = placed.frame.map_to_content(even.heatmap).clamp(min=0)
     near = boxes.mask(boxes.near(placed.frame.box_to_content(target.box)), (48, 64))
     measured = float(content[~near].sum() / content.sum())
-    shares = contours.positive(even.heatmap)
-    (part,) = contours.parts_outside(shares, shares > 0, drawn.near)
+    (part,) = contours.parts_outside(drawn.density, drawn.density > 0, drawn.near)
     assert part.share == pytest.approx(measured, abs=2e-3)
 
 
@@ -136,10 +145,16 @@ def test_lines_turn_fuchsia_where_the_measured_ring_ends():
 
 
 def test_heat_has_one_scale_for_all_images():
-    lift = np.array([0.0, 1.0, 10.0, 100.0, 1e6])
-    assert panels.heat_value(lift).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
-    density = np.full((4, 5), 1 / 20, np.float32)
-    assert contours.lift(density, density.size) == pytest.approx(1)  # an even spread is chance
+    density = np.array([0.0, 0.1, 1.0, 10.0, 1e6])
+    assert panels.heat_value(density).tolist() == pytest.approx([0, 0, 0.5, 1, 1])
+
+
+def test_a_confidence_is_worth_what_both_maps_add_up_to():
+    """By hand: log-odds less those at which a class comes into sight, softly cut at none."""
+    assert panels.worth(0.5) == pytest.approx(math.log1p(math.exp(4)))
+    assert panels.worth(0.9) == pytest.approx(math.log1p(9 * math.exp(4)))
+    assert panels.worth(0.0) < 0.01
+    assert math.isfinite(panels.worth(1.0))
 
 
 def first_heat(found):
@@ -153,12 +168,16 @@ def first_outlined(found, *, tags=False):
     return panels.outlined(what, panels.whole(SIZE), shown, tags=tags)
 
 
-def test_an_even_map_shows_no_heat_and_an_empty_one_neither():
-    even = inspection(rows=1, heatmaps=[torch.ones(SIZE)])
-    empty = inspection(rows=1, heatmaps=[torch.zeros(SIZE)])
-    one, other = first_heat(even), first_heat(empty)
-    assert np.array_equal(one, other)
-    assert (one[..., 0] == one[..., 1]).all()  # grey
+def test_next_to_nothing_is_neither_heated_nor_outlined():
+    """A class that is not in sight: its map has a shape, and no weight."""
+    shape = spot(SIZE, 20, 40, side=4)
+    strong, weak, none = (
+        inspection(rows=1, heatmaps=[weight * shape]) for weight in (1.0, 1e-3, 0.0)
+    )
+    assert np.array_equal(first_heat(weak), first_heat(none))
+    assert np.array_equal(first_outlined(weak), first_outlined(none))
+    assert not np.array_equal(first_heat(strong), first_heat(none))
+    assert not np.array_equal(first_outlined(strong), first_outlined(none))
 
 
 def test_heat_never_touches_the_original():
@@ -213,15 +232,30 @@ def test_the_second_map_names_the_class_that_it_compares_with():
 
 
 def test_both_maps_have_one_absolute_scale():
-    """The same map answers both questions: the same heat, whatever the other's strength."""
-    one = inspection(rows=1, heatmaps=[spot(SIZE, 5, 5)], contrasts=[100 * spot(SIZE, 5, 5)])
-    what, window = panels.scene(one, 0), panels.whole(SIZE)
-    first, second = (panels.heat(what, window, shown) for shown in what.layers)
-    assert np.array_equal(first, second)
-    wide = replace(one, contrasts=inspection(rows=1, contrasts=[torch.ones(SIZE)]).contrasts)
-    spread = panels.heat(what, window, panels.scene(wide, 0).layers[1])
-    assert (spread[..., 0] == spread[..., 2]).all()  # grey, though it is all that there is
-    assert (first[..., 0] != first[..., 2]).any()
+    """Twice the evidence is hotter, whichever question it answers."""
+    weak = spot(SIZE, 5, 5, value=0.02)
+    one = inspection(rows=1, heatmaps=[weak], contrasts=[2 * weak])
+    other = inspection(rows=1, heatmaps=[2 * weak], contrasts=[weak])
+    window = panels.whole(SIZE)
+    (first, second), (third, fourth) = (
+        [panels.heat(what, window, shown) for shown in what.layers]
+        for what in (panels.scene(found, 0) for found in (one, other))
+    )
+    assert np.array_equal(first, fourth)
+    assert np.array_equal(second, third)
+    coloured = (second[..., 0] != second[..., 2]).sum(), (first[..., 0] != first[..., 2]).sum()
+    assert coloured[0] > coloured[1] > 0
+
+
+def test_the_map_of_an_added_method_is_drawn_as_if_it_added_up_to_the_score():
+    """Whatever its own unit is."""
+    shape = spot(SIZE, 20, 40, side=4)
+    added = [panels.scene(inspection(rows=1, added=[by * shape]), 0).layers[-1] for by in (1, 1e6)]
+    assert added[0].density == pytest.approx(added[1].density)
+    score = float(inspection(rows=1).detections.scores[0])
+    assert added[0].density.sum() / 24 == pytest.approx(panels.worth(score))
+    empty = panels.scene(inspection(rows=1, added=[torch.zeros(SIZE)]), 0).layers[-1]
+    assert empty.outlines == ()
 
 
 @pytest.mark.parametrize(

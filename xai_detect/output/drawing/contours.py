@@ -1,7 +1,7 @@
 """Which regions hold the evidence: the arithmetic behind the drawn lines.
 
-Only positive evidence is drawn. It is smoothed a little first, because single pixels of an
-attribution map mean little; shares are always those of the unsmoothed map.
+A map is smoothed a little first, because its single pixels mean little: what stands beside as
+much counter-evidence is no evidence. The positive part of the rest is drawn, and shares are of it.
 """
 
 from dataclasses import dataclass
@@ -41,16 +41,14 @@ class Part:
     top: tuple[float, float]
 
 
-def positive(heatmap: Float[Tensor, "h w"]) -> np.ndarray:
-    """The positive evidence as shares that sum to 1; all zero if there is none."""
-    values = heatmap.numpy().clip(min=0).astype(np.float64)
-    total = values.sum()
-    return (values / total if total > 0 else values).astype(np.float32)
+def evidence(heatmap: Float[Tensor, "h w"]) -> np.ndarray:
+    """The positive part of a smoothed map, per hundredth of the image's area.
 
-
-def smoothed(shares: np.ndarray) -> np.ndarray:
-    """Shares under a narrow Gaussian; they still sum to 1."""
-    return smooth(shares, max(SMOOTHING * max(shares.shape), 0.5))
+    In the map's own unit: over an image of a hundred equal parts it is what each of them holds.
+    """
+    width = max(SMOOTHING * max(heatmap.shape), 0.5)
+    smoothed = smooth(heatmap.numpy().astype(np.float64), width)
+    return smoothed.clip(min=0) * (heatmap.numel() / 100)
 
 
 def threshold(density: np.ndarray, share: float) -> float:
@@ -65,37 +63,35 @@ def threshold(density: np.ndarray, share: float) -> float:
     return float(values[np.searchsorted(held, share * held[-1])])
 
 
-def region(shares: np.ndarray, density: np.ndarray, level: float) -> np.ndarray:
+def region(density: np.ndarray, level: float) -> np.ndarray:
     """Where ``density`` reaches ``level``, without crumbs that hold less than ``LEAST_SHARE``."""
-    inside = (density >= level).astype(np.uint8)
-    count, labels = cv2.connectedComponents(inside)
-    held = np.bincount(labels.ravel(), weights=shares.ravel(), minlength=count)
-    held[0] = 0
+    labels, held = _pieces(density, density >= level)
     return (held >= LEAST_SHARE)[labels]
 
 
-def parts_outside(shares: np.ndarray, evidence: np.ndarray, near: Box) -> list[Part]:
-    """The regions of ``evidence`` beyond a box and its ring, weightiest first.
+def parts_outside(density: np.ndarray, drawn: np.ndarray, near: Box) -> list[Part]:
+    """The pieces of a region beyond a box and its ring, weightiest first.
 
     Args:
-        shares: Positive evidence per pixel, summing to 1.
-        evidence: The region that holds most of it.
+        density: Positive evidence.
+        drawn: The region that holds most of it.
         near: The detection grown by its ring, in image pixels.
     """
-    size = (shares.shape[0], shares.shape[1])
-    beyond = evidence & ~boxes.mask(near, size).numpy()
-    count, labels = cv2.connectedComponents(beyond.astype(np.uint8))
-    held = np.bincount(labels.ravel(), weights=shares.ravel(), minlength=count)
-    heaviest = [label for label in np.argsort(-held) if label != 0 and held[label] >= LEAST_SHARE]
+    size = (density.shape[0], density.shape[1])
+    labels, held = _pieces(density, drawn & ~boxes.mask(near, size).numpy())
+    heaviest = [label for label in np.argsort(-held) if held[label] >= LEAST_SHARE]
     return [Part(float(held[label]), _top(labels == label)) for label in heaviest[:MAX_PARTS]]
+
+
+def _pieces(density: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Connected pieces, labelled from 1, and the share of the evidence that each label holds."""
+    count, labels = cv2.connectedComponents(where.astype(np.uint8))
+    held = np.bincount(labels.ravel(), weights=density.ravel(), minlength=count)
+    held[0] = 0
+    return labels, held / (density.sum() or 1.0)
 
 
 def _top(region_: np.ndarray) -> tuple[float, float]:
     row = int(region_.any(axis=1).argmax())
     columns = np.flatnonzero(region_[row])
     return (float(columns.mean()) + 0.5, row + 0.5)
-
-
-def lift(density: np.ndarray, pixels: int) -> np.ndarray:
-    """Evidence per pixel as a multiple of an even spread over ``pixels`` pixels; 1 is chance."""
-    return density * pixels

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from xai_detect.explainers.gradients.sighted_path import FLOOR
 from xai_detect.output.drawing import contours
 from xai_detect.output.drawing.faces import drawn_name
 from xai_detect.output.drawing.states import deciding, map_refusal
@@ -40,8 +41,9 @@ to the second."""
 CLOSE_UP_BELOW = 0.15
 """A box whose longer side is under this share of the image's gets a close-up."""
 
-TOP_LIFT = 100.0
-"""Evidence this many times denser than an even spread has the strongest heat."""
+HEAT = (0.1, 10.0)
+"""Evidence per hundredth of the image's area, in floored log-odds, at which heat begins and is
+strongest. With this little everywhere, a map is not drawn: there is nothing to see."""
 
 LINES: Mapping[bool, tuple[Colour, tuple[int, int]]] = {
     False: (WHITE, (3, 1)),
@@ -99,8 +101,9 @@ class Layer:
     Attributes:
         title: Which question it answers.
         near: The detection and the ring in which evidence counts as near, in image pixels.
-        density: Smoothed shares of the positive evidence.
-        outlines: Threshold and region of each share in ``contours.SHARES``.
+        density: Smoothed positive evidence per hundredth of the image's area, in floored log-odds.
+        outlines: Threshold and region of each share in ``contours.SHARES``; none where the evidence
+            is so little that it looks like nothing.
         parts: What lies beyond ``near``, weightiest first.
     """
 
@@ -172,7 +175,11 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
         as_bytes(inspection.image),
         target.box,
         tuple((words.say(f"picture.decides_{test}"), place) for test, place in places),
-        tuple(layer(title, made, target.box, size) for title, made in shown if made is not None),
+        tuple(
+            layer(title, made, size, worth=worth(target.score) if made is added else None)
+            for title, made in shown
+            if made is not None
+        ),
         words,
     )
 
@@ -187,14 +194,30 @@ def _why_this(target: Target, evidence: Evidence, words: Catalogue) -> str:
     return words.say("map.class_not", **{"class": name, "rival": other})
 
 
-def layer(title: str, explanation: Explanation, box: Box, size: Size) -> Layer:
-    """One map of a detection in an image of ``(height, width)`` pixels."""
-    near = boxes.near_in_image(box, size, explanation.content_size or size)
-    shares = contours.positive(explanation.heatmap)
-    density = contours.smoothed(shares)
+def worth(score: float) -> float:
+    """A confidence in [0, 1] in floored log-odds, the unit of both maps of a verdict."""
+    kept = min(max(score, 1e-6), 1 - 1e-6)  # log-odds are finite
+    return float(np.logaddexp(0, np.log(kept) - np.log1p(-kept) - FLOOR))
+
+
+def layer(title: str, made: Explanation, size: Size, *, worth: float | None = None) -> Layer:
+    """One map of a detection in an image of ``(height, width)`` pixels.
+
+    Args:
+        title: Which question it answers.
+        made: The map, in floored log-odds.
+        size: Of the image.
+        worth: What the positive evidence is to add up to, for maps in another unit.
+    """
+    near = boxes.near_in_image(made.target.box, size, made.content_size or size)
+    density = contours.evidence(made.heatmap)
+    if worth is not None:
+        density *= worth / (density.mean() * 100 or 1.0)
+    if density.max() < HEAT[0]:
+        return Layer(title, near, density, (), ())
     levels = [contours.threshold(density, share) for share in contours.SHARES]
-    outlines = tuple((level, contours.region(shares, density, level)) for level in levels)
-    parts = tuple(contours.parts_outside(shares, outlines[-1][1], near))
+    outlines = tuple((level, contours.region(density, level)) for level in levels)
+    parts = tuple(contours.parts_outside(density, outlines[-1][1], near))
     return Layer(title, near, density, outlines, parts)
 
 
@@ -218,8 +241,8 @@ def outlined(what: Scene, window: Window, shown: Layer | None, *, tags: bool = T
 
 def _evidence(canvas: np.ndarray, window: Window, shown: Layer) -> None:
     near = window.box(shown.near)
-    for place in (1, 0):  # the region that holds more first, so that it lies underneath
-        level, region = shown.outlines[place]
+    # the region that holds more first, so that it lies underneath
+    for place, (level, region) in reversed(list(enumerate(shown.outlines))):
         kept = np.where((shown.density < level) | region, shown.density, 0)
         for line, outside in _lines(window.cut(kept, smooth=True) >= level, near):
             core, width = LINES[outside][0], LINES[outside][1][place]
@@ -265,7 +288,7 @@ def heat(what: Scene, window: Window, shown: Layer) -> np.ndarray:
     grey = cv2.cvtColor(window.cut(what.pixels), cv2.COLOR_RGB2GRAY)
     # Kept to dark greys, so that the bright end of the heat stands out on white backgrounds too.
     canvas = np.repeat((40 + 0.5 * grey)[:, :, None], 3, axis=2)
-    value = heat_value(contours.lift(window.cut(shown.density, smooth=True), shown.density.size))
+    value = heat_value(window.cut(shown.density, smooth=True))
     alpha = (0.95 * value)[:, :, None]
     canvas = (1 - alpha) * canvas + alpha * heat_colours()[np.rint(255 * value).astype(int)]
     canvas = np.rint(canvas).astype(np.uint8)
@@ -273,9 +296,10 @@ def heat(what: Scene, window: Window, shown: Layer) -> np.ndarray:
     return canvas
 
 
-def heat_value(lift: np.ndarray) -> np.ndarray:
-    """Place on the run's one scale, 0 to 1: the logarithm of 1 to ``TOP_LIFT`` times chance."""
-    return (np.log(np.maximum(lift, 1.0)) / np.log(TOP_LIFT)).clip(0, 1)
+def heat_value(density: np.ndarray) -> np.ndarray:
+    """Place on the one scale, 0 to 1: the logarithm of evidence between the ends of ``HEAT``."""
+    least, most = HEAT
+    return (np.log(np.maximum(density, least) / least) / np.log(most / least)).clip(0, 1)
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 The original colours are never tinted: in X-ray images hue already means material. Evidence is
 outlined on the original, and shown as heat only on a grey copy beside it. All heat has one
-absolute scale: evidence per pixel as a multiple of an even spread over the image.
+absolute scale, in the unit of both maps of a verdict; maps of other methods are drawn as if they
+added up to the detection's score in it.
 """
 
 import cv2
@@ -192,11 +193,11 @@ def _scale(page: np.ndarray, zoom: float, words: Catalogue) -> None:
     y, high = page.shape[0] - round((_FOOT - 43) * zoom), round(11 * zoom)
     ramp = panels.heat_colours().astype(np.uint8)[None, :, :]
     page[y - half : y + half, left : left + width] = cv2.resize(ramp, (width, 2 * half))
-    lifts = (1, 3, 10, 30, 100)
-    for lift, place in zip(lifts, panels.heat_value(np.array(lifts, float)), strict=True):
+    amounts = np.geomspace(*panels.HEAT, 5)
+    for amount, place in zip(amounts, panels.heat_value(amounts), strict=True):
         at = left + round(float(place) * (width - 1))
         cv2.line(page, (at, y + half), (at, y + half + 3), INK, 1)
-        label = f"{lift}x"
+        label = f"{amount:.1g}"
         offset = min(text_width(label, high) / 2, at - _MARGIN)
         write(page, (at - offset, y + half + 11 * zoom), label, size=high)
     beside = (left + width + 24 * zoom, y)
