@@ -13,9 +13,11 @@ from samples import DETECTOR, NAMES, NUMBERS, SENTENCE, SETTINGS, inspection, sp
 
 from xai_detect.output.folder.header import Header
 from xai_detect.output.folder.judged import Making
+from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.pixels import encode_png
 from xai_detect.output.report import page as report
 from xai_detect.output.report.pictures import Album
+from xai_detect.output.report.regions import by_likeness, common_places
 from xai_detect.output.report.wording import (
     evidence_lines,
     judged_lines,
@@ -380,3 +382,59 @@ def test_settings_of_any_depth_are_listed(tmp_path):
     assert "merge (depth 3), iou 0.7" in words
     assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["iou"] == 0.7
     assert torch.__version__ in words
+
+
+# What decides a class, over the run
+
+
+def test_the_commonest_look_comes_first_by_hand():
+    """The distances of 1 to the others, 1 + 8 + 1, are the least; then 0 and 2, then 9."""
+    looks = [np.full((1, 1), value) for value in (0.0, 9.0, 1.0, 2.0)]
+    assert by_likeness(looks) == [2, 0, 3, 1]
+    assert by_likeness(looks[:1]) == [0]
+
+
+def decided_by(colours, tmp_path, level=Level.UNTRUSTED):
+    """Images whose place at (41, 20)-(55, 36) has a colour each."""
+    writer, even = open_run(tmp_path / "run", HEADER, ""), [torch.ones(40, 60)]
+    for number, colour in enumerate(colours):
+        image = torch.full((3, 40, 60), 0.5)
+        image[:, 20:36, 41:55] = torch.tensor(colour)[:, None, None]
+        writer.add(inspection(f"{number}.png", rows=1, level=level, image=image, added=even))
+    writer.finish()
+    return load_run(tmp_path / "run")
+
+
+def test_each_class_has_pictures_of_what_decides_it_the_commonest_first(tmp_path):
+    red, blue = (0.8, 0.0, 0.0), (0.0, 0.0, 0.8)
+    run = decided_by([blue, red, red, red, (0.7, 0.0, 0.0), blue], tmp_path)
+    (common,) = common_places(run)
+    assert (common.name, common.places, common.detections) == ("zebra", 6, 6)
+    assert [place.record.source for place, _ in common.pictures] == [
+        "1.png", "2.png", "3.png", "4.png"
+    ]  # fmt: skip
+    for _, picture in common.pictures:
+        assert max(picture.shape) == 240
+        middle = picture[picture.shape[0] // 2 - 20, picture.shape[1] // 2]
+        assert middle[0] > 150 > middle[2]
+        assert (picture == [255, 0, 255]).all(axis=2).any()  # the frame
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert "What decides zebra from outside: 6 places, for 6 detections" in page.text
+    assert len([image for image in page.of("img") if "that decides zebra" in image["alt"]]) == 4
+
+
+def test_where_the_object_decides_there_are_no_pictures_of_places(tmp_path):
+    assert list(common_places(decided_by([(1.0, 0.0, 0.0)], tmp_path, Level.TRUSTED))) == []
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "from outside:" not in page
+
+
+def test_a_lost_picture_shows_no_place_and_stops_nothing(tmp_path):
+    run = decided_by([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], tmp_path)
+    lost, kept = (f"views/{record.name}.clean.png" for record in run.records)
+    (run.folder / lost).write_bytes(b"no picture")
+    (common,) = common_places(run)
+    assert [place.record.source for place, _ in common.pictures] == ["1.png"]
+    assert common.places == 2
+    (run.folder / kept).unlink()
+    assert list(common_places(run)) == []

@@ -197,7 +197,7 @@ def _scale(page: np.ndarray, zoom: float, words: Catalogue) -> None:
     for amount, place in zip(amounts, panels.heat_value(amounts), strict=True):
         at = left + round(float(place) * (width - 1))
         cv2.line(page, (at, y + half), (at, y + half + 3), INK, 1)
-        label = f"{amount:.1g}"
+        label = f"{float(f'{amount:.1g}'):g}"
         offset = min(text_width(label, high) / 2, at - _MARGIN)
         write(page, (at - offset, y + half + 11 * zoom), label, size=high)
     beside = (left + width + 24 * zoom, y)

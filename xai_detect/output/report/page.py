@@ -24,7 +24,8 @@ from xai_detect.output.report.decided import decided
 from xai_detect.output.report.facts import run_facts, status_word
 from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import compared, missed_words, outcome_words
-from xai_detect.output.report.pictures import Album, Picture
+from xai_detect.output.report.pictures import Album, Picture, embedded
+from xai_detect.output.report.regions import common_places
 from xai_detect.output.report.wording import (
     OUTSIDE,
     alternative_text,
@@ -107,6 +108,7 @@ def _summary(run: Run, words: Catalogue) -> dict[str, Any]:
         "classes": _by_class(run),
         "answers": list(Answer),
         "decided": decided(run.records),
+        "regions": list(_regions(run, words)),
         "facts": list(run_facts(run, words)),
         "legend": list(_legend(run)),
         "smoothing": SMOOTHING,
@@ -147,6 +149,31 @@ def _by_class(run: Run) -> list[tuple[str, list[int]]]:
         (name, [counts[name, level] for level in _QUEUE]) for name in {key for key, _ in counts}
     ]
     return sorted(rows, key=lambda row: (-sum(row[1]), row[0]))
+
+
+def _regions(run: Run, words: Catalogue) -> Iterator[dict[str, Any]]:
+    """Per class, the commonest places outside that decide it."""
+    for common in common_places(run):
+        counted = (
+            words.counted("places", common.places),
+            words.counted("detections", common.detections),
+        )
+        yield {
+            "sentence": words.say(
+                "page.regions_of", name=common.name, places=counted[0], detections=counted[1]
+            ),
+            "pictures": [
+                {
+                    "id": f"{place.record.name}-{place.row}",
+                    "picture": embedded(picture),
+                    "file": base_name(place.record),
+                    "alt": words.say(
+                        "page.region_alt", name=common.name, file=base_name(place.record)
+                    ),
+                }
+                for place, picture in common.pictures
+            ],
+        }
 
 
 def _cards(run: Run, words: Catalogue) -> Iterator[dict[str, Any]]:

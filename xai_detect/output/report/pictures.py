@@ -70,6 +70,11 @@ class Album:
         return picture
 
 
+def embedded(array: np.ndarray) -> Picture:
+    """A small picture, ``(h, w, 3)`` uint8, as it is."""
+    return _encoded(array, *_GRADES[0])
+
+
 def _encoded(array: np.ndarray, side: int, quality: int) -> Picture:
     height, width = array.shape[:2]
     scale = min(side / max(width, height), 1.0)
