@@ -881,6 +881,46 @@ def test_no_image_of_a_data_set_is_its_own_reference(scans, call, many, judged):
         assert others == [Path(name).name for name in held if Path(name).name != one["source"]]
 
 
+def test_a_data_set_may_say_what_references_hold(call, many, judged):
+    """Everything is annotated as green, whatever its colour; a run that goes on keeps to that."""
+    many.rename("others")
+    Path("scans").mkdir()
+    for name in "ab":
+        write(Path(f"scans/{name}.png"), ("red", 1, 1))
+    files = sorted(path.name for path in Path("others").iterdir())
+    content = {
+        "images": [
+            {"id": number, "file_name": name, "height": 64, "width": 64}
+            for number, name in enumerate(files)
+        ],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": 7, "bbox": [8, 8, 8, 8], "area": 64,
+             "iscrowd": 0}
+            for number in range(len(files))
+        ],
+        "categories": [{"id": 7, "name": "green"}],
+    }  # fmt: skip
+    Path("others/instances_val.json").write_text(json.dumps(content))
+    code, _, err = call("inspect", "scans/a.png", "--references", "others")
+    assert code == 0, err
+    assert "surroundings of 11 images drawn from others are tried, with what is annotated" in err
+    code, _, err = call("inspect", "scans")
+    assert code == 0, err
+    assert [one["source"].rpartition("/")[2] for one in judged] == ["a.png", "b.png"]
+    for one in judged:
+        assert len(one["references"]) == 11
+        assert {label for ref in one["references"] for label in ref.detections.labels.tolist()} == {
+            1
+        }
+    header = load_run("run").header
+    assert header.options["references_truth"] == str(Path("others").resolve())
+    content["categories"] = [{"id": 7, "name": "zebra"}]
+    Path("others/instances_val.json").write_text(json.dumps(content))
+    code, _, err = call("inspect", "scans/a.png", "--references", "others", "--out", "new")
+    assert code == 1
+    assert "no name in common" in err
+
+
 def test_a_second_detector_is_asked_and_named(toy, call, monkeypatch, judged):
     other = ToyDetector(cell=CELL, curved=True)
     other.class_names = ("RED", "something", "Blue")

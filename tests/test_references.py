@@ -1,5 +1,6 @@
 """Other images' surroundings: mirrored, emptied of their own items, and drawn the same always."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from toy import ToyDetector, scene
 
 from xai_detect.batch import references as batch
-from xai_detect.batch.references import drawn, references_of
+from xai_detect.batch.references import drawn, references_of, references_with_truth
+from xai_detect.data.read import annotated, read_dataset
 from xai_detect.errors import InputError
 from xai_detect.trust.references import LEAST, Reference, as_reference, balanced, surroundings
 from xai_detect.trust.scene import ring
@@ -232,3 +234,72 @@ def test_every_class_is_there_about_equally_often():
     ]
     assert [chosen.name for chosen in balanced(many, 3)] == ["a1", "ab", "c"]
     assert [chosen.name for chosen in balanced(many, 9)] == ["a1", "ab", "c", "b", "a2"]
+
+
+# What references hold, as annotated
+
+
+def annotated_set(folder, count):
+    """COCO annotations that call items green and blue in turn, whatever their colour is."""
+    paths = folder_of(folder / "images", count)
+    content = {
+        "images": [
+            {"id": number, "file_name": path.name, "width": 64, "height": 64}
+            for number, path in enumerate(paths)
+        ],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": 2 + number % 2,
+             "bbox": [8, 16, 8, 8], "area": 64, "iscrowd": 0}
+            for number in range(count)
+        ],
+        "categories": [{"id": 1 + k, "name": name} for k, name in enumerate(NAMES)],
+    }  # fmt: skip
+    path = folder / "instances_val.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_annotated_references_hold_what_is_annotated_whatever_the_detector_finds(tmp_path):
+    detector = ToyDetector()
+    dataset = read_dataset(annotated_set(tmp_path, 30), images=tmp_path / "images")
+    found = references_with_truth(detector, dataset)
+    assert len(found) == batch.MOST
+    labels = [label for one in found for label in one.detections.labels.tolist()]
+    assert set(labels) == {1, 2}, "the toy sees mostly red items, class 0"
+    assert abs(labels.count(1) - labels.count(2)) <= 1
+    for one in found:
+        size = one.image.shape[1]
+        assert one.detections.boxes[0].tolist() == pytest.approx(
+            [8 * size / 64, 16 * size / 64, 16 * size / 64, 24 * size / 64]
+        )
+    names = [one.name for one in found]
+    assert [one.name for one in references_with_truth(detector, dataset)] == names
+    again = references_with_truth(detector, dataset, names[::-1])
+    assert [one.name for one in again] == names[::-1]
+
+
+def test_annotated_references_that_are_of_no_use_are_refused(tmp_path):
+    detector = ToyDetector()
+    dataset = read_dataset(annotated_set(tmp_path, LEAST), images=tmp_path / "images")
+    with pytest.raises(InputError, match=r"the data set has no image /gone.png any more"):
+        references_with_truth(detector, dataset, ["/gone.png"])
+    (tmp_path / "images" / "00.png").write_bytes(b"no image")
+    with pytest.raises(
+        InputError, match=r"5 of 5 references hold something annotated .*at least 6"
+    ):
+        references_with_truth(detector, dataset)
+
+
+def test_what_is_held_must_be_of_the_image():
+    image = scene(("red", 2, 2))
+    held = of_boxes("x", [(8, 16, 16, 24, 1)], size=(32, 32)).detections
+    with pytest.raises(InputError, match=r"an image of \(32, 32\), but it is \(64, 64\)"):
+        as_reference(ToyDetector(), "x", image, held=held)
+
+
+def test_a_data_set_is_told_from_a_folder_of_images(tmp_path):
+    path = annotated_set(tmp_path, 1)
+    assert annotated(path)
+    assert annotated(tmp_path)
+    assert not annotated(tmp_path / "images")
+    assert not annotated(tmp_path / "images" / "00.png")

@@ -1,17 +1,24 @@
 """The references of a run: chosen before its first verdict, and the same when it goes on.
 
-They come from a folder that the user names, or from a draw out of the images of the run themselves:
-the sorted list in an order that a hash gives, so that no image's verdict depends on its neighbours.
+They come from a folder that the user names, from a draw out of a data set that says what its images
+hold, or from a draw out of the images of the run themselves: the sorted list in an order that a
+hash gives, so that no image's verdict depends on its neighbours.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import torch
+
+from xai_detect.data.classes import pair_classes
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.trust.references import LEAST, Reference, as_reference, balanced
+from xai_detect.values.detections import UNKNOWN, Detections
 from xai_detect.values.images import load_image
+from xai_detect.values.truth import Scan
 
 MOST = 12
 """So many references are drawn."""
@@ -34,6 +41,60 @@ def references_of(detector: Detector, paths: Iterable[Path]) -> list[Reference]:
             f"expected at least {LEAST}, with several classes among them"
         )
     return held
+
+
+def references_with_truth(
+    detector: Detector, dataset: Dataset, names: Sequence[str] | None = None
+) -> list[Reference]:
+    """Images of a data set as references that hold what is annotated, whatever the detector says.
+
+    Args:
+        detector: The detector whose verdicts they serve.
+        dataset: The images and what they hold.
+        names: The paths that were chosen before; None draws, every class about equally often.
+
+    Raises:
+        InputError: If fewer than six hold something that the detector knows, one that was chosen
+            before is gone, or data set and detector share no class.
+    """
+    pairs, _ = pair_classes(detector.class_names, dataset.class_names)
+    own = {theirs: ours for ours, theirs in pairs.items()}
+    scans = {scan.path.parent.resolve() / scan.path.name: scan for scan in dataset.scans}
+    if names is not None:
+        gone = set(names) - set(map(str, scans))
+        if gone:
+            raise InputError(f"the data set has no image {min(gone)} any more")
+        return [_annotated(detector, path, scans[path], own) for path in map(Path, names)]
+    found: list[Reference] = []
+    for path in _shuffled(list(scans))[:LOOKED_AT]:
+        try:
+            found.append(_annotated(detector, path, scans[path], own))
+        except InputError:  # not readable; others take its place
+            continue
+    chosen = balanced(found, MOST)
+    if len(chosen) < LEAST:
+        raise InputError(
+            f"{len(chosen)} of {len(found)} references hold something annotated that the detector "
+            f"knows; expected at least {LEAST}, with several classes among them"
+        )
+    return chosen
+
+
+def _annotated(detector: Detector, path: Path, scan: Scan, own: Mapping[int, int]) -> Reference:
+    """One image with what is annotated in it, in the detector's labels."""
+    image = load_image(path)
+    items = [item for item in scan.items if item.label is not None and item.label in own]
+    boxes = torch.tensor([item.box for item in items]).reshape(-1, 4)
+    held = Detections(
+        boxes=boxes,
+        scores=torch.ones(len(items)),
+        labels=torch.tensor([own[item.label] for item in items if item.label is not None]).long(),
+        candidates=torch.full((len(items),), UNKNOWN),
+        proposals=boxes,
+        image_size=(image.shape[1], image.shape[2]),
+        class_names=detector.class_names,
+    )
+    return as_reference(detector, str(path), image, held=held)
 
 
 def drawn(detector: Detector, sources: Sequence[Path]) -> list[Reference]:

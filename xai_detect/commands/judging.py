@@ -11,7 +11,7 @@ from torch import Tensor
 from xai_detect.batch.many import expected_seconds, remembered
 from xai_detect.commands import options, prepare, progress, questions
 from xai_detect.commands.progress import notes
-from xai_detect.commands.tried import Tried, tried
+from xai_detect.commands.tried import TRUTH, Tried, tried
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
@@ -143,6 +143,8 @@ class Judge:
         if self.second is not None:
             other = self.second.detector.provenance
             further["second"] = f"{other.name} {other.sha256[:12]}".strip()
+        if self.tried.truth:
+            further[TRUTH] = self.tried.truth
         method = self.terms.method
         return Header(
             provenance=self.detector.provenance,
@@ -179,7 +181,7 @@ def judge(
         found: The detector.
         agreed: What verdicts rest on.
         sources: The images of the run.
-        references: Folder of images whose surroundings are tried.
+        references: Folder of images, or a data set, whose surroundings are tried.
         other: Another detector to ask.
         device: Where that runs.
         out: The run folder, if there is one.
@@ -223,7 +225,7 @@ def judged_data(
         agreed: What verdicts rest on.
         found: The detector.
         dataset: The images.
-        references: Folder of images whose surroundings are tried.
+        references: Folder of images, or a data set, whose surroundings are tried.
         other: Another detector to ask.
         device: Where that runs.
         out: The run folder, if one is wanted.

@@ -32,7 +32,8 @@ Spent = Annotated[
 References = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of images whose surroundings are tried. Else some of those inspected."
+        help="Images whose surroundings are tried: a folder, or a data set that says what they "
+        "hold. Else some of those inspected."
     ),
 ]
 SecondModel = Annotated[

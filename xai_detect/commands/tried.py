@@ -3,16 +3,20 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xai_detect.batch.references import drawn, references_of
+from xai_detect.batch.references import drawn, references_of, references_with_truth
 from xai_detect.batch.sources import find_sources
 from xai_detect.commands.progress import notes
 from xai_detect.commands.showcase import images_in, sample_set
+from xai_detect.data.read import annotated, read_dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
-from xai_detect.output.run import chosen_before
+from xai_detect.output.run import begun_before
 from xai_detect.trust.budget import Budget
 from xai_detect.trust.references import Reference
 from xai_detect.words.catalogue import Catalogue
+
+TRUTH = "references_truth"
+"""Under this name the data set that says what references hold stands among a run's options."""
 
 SAMPLES = {"screening": Path("images") / "val"}
 """Models that ship with images of their kind: where these lie in the sample set."""
@@ -23,10 +27,14 @@ class Tried:
 
     Attributes:
         names: What they are called, for the record.
+        truth: The data set that says what they hold; empty where the detector says it.
     """
 
-    def __init__(self, names: Sequence[str], read: Callable[[], Sequence[Reference]]) -> None:
+    def __init__(
+        self, names: Sequence[str], read: Callable[[], Sequence[Reference]], truth: str = ""
+    ) -> None:
         self.names = tuple(names)
+        self.truth = truth
         self._read = read
         self._known: tuple[Reference, ...] | None = None
 
@@ -66,13 +74,19 @@ def tried(
                 f"--references was given, but --budget {spend.name} tries no other surroundings; "
                 "leave it out or choose standard or full"
             )
+        if annotated(folder):
+            known = references_with_truth(found, read_dataset(folder.resolve()))
+            counted = words.counted("images", len(known))
+            notes.print(words.say("told.annotated", drawn=counted, data=folder))
+            return Tried([held.name for held in known], lambda: known, str(folder.resolve()))
         named = references_of(found, find_sources([str(folder)]))
         return Tried([reference.name for reference in named], lambda: named)
     if not spend.references:
         return Tried((), tuple)
-    before = None if out is None else chosen_before(out)
+    before = None if out is None else begun_before(out)
     if before is not None:
-        return Tried(before, lambda: _read_again(found, before))
+        names, truth = before.references, str(before.options.get(TRUTH, ""))
+        return Tried(names, lambda: _read_again(found, names, truth), truth)
     new = drawn(found, sources)
     if new:
         counted = words.counted("images", len(new))
@@ -84,11 +98,13 @@ def tried(
     return Tried([reference.name for reference in new], lambda: new)
 
 
-def _read_again(found: Detector, names: Sequence[str]) -> list[Reference]:
+def _read_again(found: Detector, names: Sequence[str], truth: str) -> list[Reference]:
     """The references of a run that goes on."""
     if not names:
         return []
     try:
+        if truth:
+            return references_with_truth(found, read_dataset(truth), names)
         return references_of(found, map(Path, names))
     except InputError as error:
         raise InputError(

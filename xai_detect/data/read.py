@@ -54,20 +54,45 @@ def _read(place: Path, images: Path | None, split: str | None) -> Dataset:
     raise InputError(f"{place} is no annotation file this program knows; {EXPECTED}")
 
 
-def _read_folder(folder: Path, images: Path | None, split: str | None) -> Dataset:
-    configs = [
-        path for path in sorted(folder.iterdir()) if path.suffix.lower() in {".yaml", ".yml"}
-    ]
-    named = [path for path in configs if path.stem == "data"]
-    if named or len(configs) == 1:
-        return _yolo((named or configs)[0], images, split)
+def annotated(path: Path) -> bool:
+    """Whether ``read_dataset`` would take this for a data set; a folder of images is none."""
+    if path.is_dir():
+        return _layout(path) is not None
+    return path.suffix.lower() in {".json", ".yaml", ".yml"}
+
+
+def _layout(folder: Path) -> str | None:
+    """The format that a folder is laid out for; None if for none."""
+    configs = _configs(folder)
+    if len(configs) == 1 or any(path.stem == "data" for path in configs):
+        return "yolo"
     if any(folder.glob("Annotations/*.xml")):
-        return read_voc(folder, images, split)
+        return "voc"
     if (folder / "label_2").is_dir() or (folder / "training" / "label_2").is_dir():
-        return read_kitti(folder, images, split)
-    found = sorted({*folder.glob("annotations/instances_*.json"), *folder.glob("instances_*.json")})
-    if found:
-        return read_coco(_chosen(found, folder, split), images)
+        return "kitti"
+    return "coco" if _instances(folder) else None
+
+
+def _configs(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in {".yaml", ".yml"}]
+
+
+def _instances(folder: Path) -> list[Path]:
+    return sorted({*folder.glob("annotations/instances_*.json"), *folder.glob("instances_*.json")})
+
+
+def _read_folder(folder: Path, images: Path | None, split: str | None) -> Dataset:
+    match _layout(folder):
+        case "yolo":
+            configs = _configs(folder)
+            named = [path for path in configs if path.stem == "data"]
+            return _yolo((named or configs)[0], images, split)
+        case "voc":
+            return read_voc(folder, images, split)
+        case "kitti":
+            return read_kitti(folder, images, split)
+        case "coco":
+            return read_coco(_chosen(_instances(folder), folder, split), images)
     raise InputError(f"the layout of {folder} is not one this program knows; {EXPECTED}")
 
 

@@ -52,12 +52,12 @@ def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWrite
         raise
 
 
-def chosen_before(folder: Path) -> tuple[str, ...] | None:
-    """The references of the run that a folder holds already; None if nothing was judged there."""
+def begun_before(folder: Path) -> Header | None:
+    """The header of the run that a folder holds already; None if nothing was judged there."""
     if not (folder / MANIFEST).exists():
         return None
     before = load_run(folder)
-    return None if _bare(before) else before.header.references
+    return None if _bare(before) else before.header
 
 
 def _foreign(path: Path) -> bool:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from xai_detect.detectors.place import Image, place
 from xai_detect.detectors.protocol import Detector
+from xai_detect.errors import InputError
 from xai_detect.trust.scene import ring
 from xai_detect.values import fills
 from xai_detect.values.boxes import Box, Size
@@ -40,7 +41,7 @@ class Reference:
     Attributes:
         name: What it is called, for the record.
         image: RGB in [0, 1].
-        detections: What the detector found in it.
+        detections: What it holds, as the detector found it or as annotated.
     """
 
     name: str
@@ -82,7 +83,11 @@ class Surroundings:
 
 
 def as_reference(
-    detector: Detector, name: str, image: Image, confidence: float = 0.25
+    detector: Detector,
+    name: str,
+    image: Image,
+    confidence: float = 0.25,
+    held: Detections | None = None,
 ) -> Reference:
     """Prepare an image as a reference: find out what it holds.
 
@@ -92,11 +97,29 @@ def as_reference(
         detector: The detector whose verdicts it serves.
         name: What to call it in the record.
         image: RGB in [0, 1], placed or not.
-        confidence: What it holds is what is found above this.
+        confidence: What it holds is what is found above this, unless that is known.
+        held: What is known that it holds, in image pixels and the detector's labels: the detector's
+            own errors then stand for no class.
+
+    Raises:
+        InputError: If what is known is of an image of another size.
     """
     placed = place(detector, image)
     small = placed.at_content(placed.content)
-    return Reference(name, small.image, detector.detect(placed.pixels, small.frame, confidence)[0])
+    if held is None:
+        found = detector.detect(placed.pixels, small.frame, confidence)[0]
+        return Reference(name, small.image, found)
+    size = placed.frame.image_size
+    if held.image_size != size:
+        raise InputError(
+            f"what {name} holds is given for an image of {held.image_size}, but it is {size}: pass "
+            "boxes in its own pixels"
+        )
+    down, across = (now / was for now, was in zip(small.frame.image_size, size, strict=True))
+    scale = torch.tensor([across, down, across, down])
+    boxes = held.boxes * scale
+    known = replace(held, boxes=boxes, proposals=boxes, image_size=small.frame.image_size)
+    return Reference(name, small.image, known)
 
 
 def balanced(references: Sequence[Reference], most: int) -> list[Reference]:
