@@ -22,10 +22,11 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.references import draws
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.parchgrad.fit import Moments, background_boxes, fit, shapiro, welch
+from xai_detect.explainers.parchgrad.fit import background_boxes, fit
 from xai_detect.explainers.parchgrad.gradient import Rule, repartition
 from xai_detect.explainers.parchgrad.layers import box_strengths, find_layers, strengths
 from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, drawn_anew, smallest
+from xai_detect.explainers.parchgrad.moments import Moments, shapiro, welch
 from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
 from xai_detect.values.detections import Provenance, Target
 
@@ -81,10 +82,9 @@ def images(count, seed=1):
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     detector = SmallDetector()
-    statistics = fit(detector, images(30))
     path = tmp_path_factory.mktemp("statistics") / "small.safetensors"
-    save_statistics(statistics, path)
-    return detector, statistics, str(path)
+    save_statistics(fit(detector, images(30)), path)
+    return detector, load_statistics(path, detector), str(path)
 
 
 def test_scans_may_come_from_a_thread_that_runs_the_same_network():
@@ -336,8 +336,9 @@ def test_integrated_gradients_keep_the_split_of_the_image(fitted, mode, monkeypa
         assert 0 < one.measured["channels_kept"] < 1
 
 
-def test_statistics_are_those_of_a_slow_count(fitted):
-    detector, statistics, _ = fitted
+def test_statistics_are_those_of_a_slow_count():
+    detector = SmallDetector()
+    statistics = fit(detector, images(30))
     values = [[], [], [], []]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -401,9 +402,9 @@ def test_a_constant_channel_is_never_called_special():
 def test_strengths_of_small_and_outlying_boxes_use_one_cell():
     output = torch.arange(-3.0, 9.0).view(1, 1, 3, 4)
     boxes = torch.tensor([[8.0, 8.0, 8.0, 8.0], [90.0, 90.0, 99.0, 99.0], [0.0, 0.0, 9.0, 8.0]])
-    found = box_strengths(output, boxes, (1 / 8, 1 / 8))
-    torch.testing.assert_close(found, torch.tensor([[2.0], [8.0], [0.0]]))
-    assert box_strengths(output, boxes[:0], (1 / 8, 1 / 8)).shape == (0, 1)
+    found = box_strengths(output, boxes[None], (1 / 8, 1 / 8))
+    torch.testing.assert_close(found, torch.tensor([[[2.0], [8.0], [0.0]]]))
+    assert box_strengths(output, boxes[None, :0], (1 / 8, 1 / 8)).shape == (1, 0, 1)
 
 
 gradients = st.tuples(st.integers(0, 999), st.sampled_from([1, 2, 3]), st.integers(1, 5))
@@ -651,6 +652,10 @@ def test_files_that_do_not_fit_are_refused(fitted, tmp_path):
     (tmp_path / "damaged").write_bytes(b"x" * 100)
     with pytest.raises(InputError, match="is damaged"):
         load_statistics(tmp_path / "damaged", detector)
+    old = {"format": "xai_detect parchgrad statistics 1"}
+    save_file({"a": np.zeros(2)}, tmp_path / "old", old)
+    with pytest.raises(InputError, match="of an older version of this program; run: xai-detect"):
+        load_statistics(tmp_path / "old", detector)
     save_file({"a": np.zeros(2)}, tmp_path / "foreign")
     with pytest.raises(InputError, match="holds no parchgrad statistics"):
         load_statistics(tmp_path / "foreign", detector)
@@ -659,13 +664,37 @@ def test_files_that_do_not_fit_are_refused(fitted, tmp_path):
         save_statistics(statistics, tmp_path / "file" / "inside")
 
 
-def test_saved_statistics_come_back(fitted):
-    detector, statistics, path = fitted
-    again = load_statistics(path, detector)
-    assert again.layers == statistics.layers
-    assert again.class_names == statistics.class_names
-    np.testing.assert_array_equal(again.p, statistics.p)
-    np.testing.assert_array_equal(again.class_means, statistics.class_means)
+def test_saved_statistics_come_back(tmp_path):
+    detector = SmallDetector()
+    fitted = fit(detector, images(30), seed=4, source="thirty images")
+    save_statistics(fitted, tmp_path / "file")
+    again = load_statistics(tmp_path / "file", detector)
+    for name in ("layers", "class_names", "digest", "seed", "source"):
+        assert getattr(again, name) == getattr(fitted, name)
+    np.testing.assert_array_equal(again.counts, fitted.counts)
+    np.testing.assert_allclose(again.mean, fitted.mean, rtol=1e-3)
+    np.testing.assert_allclose(again.deviation, fitted.deviation, rtol=2e-3)
+    np.testing.assert_allclose(again.normality, fitted.normality, rtol=1e-6)
+    # half precision: a thousandth of a deviation, however far the mean lies from 0
+    off = np.abs(again.class_means - fitted.class_means) / fitted.deviation
+    assert 0 < np.nanmax(off) < 1e-3
+    np.testing.assert_allclose(again.class_deviations, fitted.class_deviations, rtol=2e-3)
+    for before, after in zip(fitted.p, again.p, strict=True):
+        assert scipy.stats.spearmanr(before, after).statistic > 0.999
+
+
+def test_classes_without_boxes_and_constant_channels_come_back(tmp_path):
+    detector = ToyDetector()
+    reds = fit(detector, [scan for scan in toy_scans() if int(scan[2]) == 0])
+    save_statistics(reds, tmp_path / "reds")
+    again = load_statistics(tmp_path / "reds", detector)
+    assert np.isnan(again.class_means[1:3]).all()
+    assert np.isnan(again.class_deviations[1:3]).all()
+    np.testing.assert_array_equal(again.p[1:], 1)
+    save_statistics(fit(detector, [next(toy_scans())]), tmp_path / "one")
+    one = load_statistics(tmp_path / "one", detector)
+    assert np.isnan(one.deviation).all()
+    np.testing.assert_array_equal(one.p, 1)
 
 
 def test_changed_weights_are_noticed(fitted):

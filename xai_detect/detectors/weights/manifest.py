@@ -57,6 +57,14 @@ def shipped() -> Path:
     return installed if installed.is_file() else Path(__file__).parents[3] / "weights" / FILE
 
 
+def shipped_name(sha256: str) -> str | None:
+    """What the shipped manifest calls the weights with this digest; None if it lists none."""
+    for name, table in _tables(shipped()).items():
+        if sha256 and hmac.compare_digest(str(table.get("sha256")), sha256):
+            return name
+    return None
+
+
 def names(manifest: Path) -> tuple[str, ...]:
     """The models a manifest lists; none if it does not exist."""
     return tuple(_tables(manifest))
@@ -92,10 +100,9 @@ def entry_of(path: Path) -> Entry:
             found = entry(manifest, name)
             if found.file == path:
                 return found
-    own = digest(path)
-    for name, table in _tables(shipped()).items():
-        if hmac.compare_digest(str(table.get("sha256")), own):
-            return _entry(str(shipped()), name, path, table)
+    name = shipped_name(digest(path))
+    if name is not None:
+        return _entry(str(shipped()), name, path, _tables(shipped())[name])
     table = _metadata(path)
     if "architecture" not in table:
         raise WeightsError(

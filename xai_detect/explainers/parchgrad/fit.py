@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
-import scipy.stats
 import torch
-from jaxtyping import Float, Float64, Integer, Shaped
+from jaxtyping import Float, Float64, Integer
 from torch import Tensor
 
 from xai_detect.detectors.lending import lent
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
-from xai_detect.explainers.parchgrad.layers import Layer, find_layers, strengths
-from xai_detect.explainers.parchgrad.statistics import Statistics, weights_digest
+from xai_detect.explainers.parchgrad.layers import Gauge, Layer, find_layers
+from xai_detect.explainers.parchgrad.moments import Tally, shapiro
+from xai_detect.explainers.parchgrad.statistics import Statistics, summarised, weights_digest
 from xai_detect.values import boxes as geometry
+from xai_detect.values.boxes import Size
 
 MOST_VALUES = 5000
 """Values per channel for the Shapiro-Wilk test, whose p-value is unreliable above that."""
@@ -28,78 +28,33 @@ MOST_VALUES = 5000
 DRAWS = 20
 """Places tried for a background box before it is left out."""
 
+BATCH = 8
+"""Most images in one forward pass."""
+
+WAITING = 2 * BATCH
+"""Most images that wait for others of their size; they fill memory."""
+
 LabelledImage = tuple[Float[Tensor, "3 _ _"], Float[Tensor, "_ 4"], Integer[Tensor, "_"]]
 """RGB in [0, 1], boxes in image pixels, and each box's index into the detector's class names; a
 label of -1 marks a region of unknown content, which is neither sampled nor used as background."""
 
 
-class Moments(NamedTuple):
-    """Number, mean and sum of squared deviations of some boxes, per channel."""
+class Waiting(NamedTuple):
+    """An image that waits for its pass: its pixels, and boxes in input pixels with their rows."""
 
-    n: float | np.ndarray
-    mean: np.ndarray
-    squares: np.ndarray
-
-    @property
-    def deviation(self) -> np.ndarray:
-        """Standard deviation with n - 1; NaN below two boxes."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.sqrt(np.where(self.n > 1, self.squares / (self.n - 1.0), np.nan))
+    pixels: Float[Tensor, "1 3 i j"]
+    boxes: Float[Tensor, "n 4"]
+    rows: Integer[np.ndarray, "n"]
 
 
-class _Tally:
-    """Moments per class, box by box (Welford 1962), so that constant channels stay exact."""
-
-    def __init__(self, rows: int, channels: int) -> None:
-        self.n = np.zeros((rows, 1))
-        self.mean = np.zeros((rows, channels))
-        self.squares = np.zeros((rows, channels))
-
-    def add(self, row: int, values: Float[np.ndarray, "k"]) -> None:
-        self.n[row] += 1
-        before = values - self.mean[row]
-        self.mean[row] += before / self.n[row]
-        self.squares[row] += before * (values - self.mean[row])
-
-    def over(self, rows: Shaped[np.ndarray, "r"]) -> Moments:
-        """All boxes of several rows together (Chan, Golub, LeVeque 1983)."""
-        n = self.n[rows]
-        total = float(n.sum())
-        mean = (n * self.mean[rows]).sum(axis=0) / max(total, 1.0)
-        between = (n * (self.mean[rows] - mean) ** 2).sum(axis=0)
-        return Moments(total, mean, self.squares[rows].sum(axis=0) + between)
-
-
-def welch(own: Moments, rest: Moments) -> Float64[np.ndarray, "k"]:
-    """p-value of "the mean of ``one`` exceeds that of ``rest``", variances not taken as equal.
-
-    Welch, "The generalization of 'Student's' problem when several different population variances
-    are involved", Biometrika 34, 1947, with Satterthwaite's degrees of freedom. 1 where there are
-    fewer than two boxes on a side, or where neither varies and the means agree.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        a, b = own.deviation**2 / own.n, rest.deviation**2 / rest.n
-        t = (own.mean - rest.mean) / np.sqrt(a + b)
-        freedom = (a + b) ** 2 / (a**2 / (own.n - 1.0) + b**2 / (rest.n - 1.0))
-    certain = np.where(t > 0, 0.0, 1.0)  # means differ and neither side varies
-    p = np.where(np.isinf(t), certain, scipy.special.stdtr(freedom, -t))
-    return np.where(np.isnan(p), 1.0, p)
-
-
-def shapiro(values: Float[np.ndarray, "n k"]) -> Float64[np.ndarray, "k"]:
-    """Shapiro-Wilk p-value per column; 1 for a constant column or fewer than three values.
-
-    Shapiro, Wilk, "An analysis of variance test for normality", Biometrika 52, 1965.
-    """
-    found = np.ones(values.shape[1])
-    if len(values) >= 3:
-        for column in np.flatnonzero(np.ptp(values, axis=0) > 0):
-            found[column] = scipy.stats.shapiro(values[:, column].astype(np.float64)).pvalue
-    return found
-
-
-def fit(detector: WhiteBoxDetector, scans: Iterable[LabelledImage], *, seed: int = 0) -> Statistics:
-    """Measure the channels over boxes of known class, one forward pass per image.
+def fit(
+    detector: WhiteBoxDetector,
+    scans: Iterable[LabelledImage],
+    *,
+    seed: int = 0,
+    source: str = "",
+) -> Statistics:
+    """Measure the channels over boxes of known class; images of one input size share passes.
 
     For every box, one of the same size is placed where nothing is annotated, if there is room;
     these stand for "background" among the boxes a class is compared with.
@@ -108,81 +63,111 @@ def fit(detector: WhiteBoxDetector, scans: Iterable[LabelledImage], *, seed: int
         detector: The detector.
         scans: Images with ground truth, or with detections known to be right.
         seed: Of the background boxes and of the sample for the test of normality.
+        source: What the images are, in words, for the record.
 
     Raises:
         InputError: If there is no box, a label or box does not fit, or no layer can be split.
     """
-    calibration = _Calibration(detector, seed)
-    for image, boxes, labels in scans:  # whoever makes them may need the network meanwhile
-        with lent(detector.module):
-            calibration.see(image, boxes, labels)
-    return calibration.result()
+    calibration = Calibration(detector, seed)
+    for image, boxes, labels in scans:
+        calibration.see(image, boxes, labels)
+    return calibration.result(source)
 
 
-class _Calibration:
-    """What has been seen so far."""
+class Calibration:
+    """What has been seen so far.
+
+    The network is borrowed only while it runs: whoever makes the images may need it meanwhile.
+
+    Attributes:
+        tally: Moments per class and of background, of the images that had their pass.
+        sample: Strengths of a uniform sample of all boxes, for the test of normality.
+    """
 
     def __init__(self, detector: WhiteBoxDetector, seed: int) -> None:
         self._detector = detector
         self._seed = seed
-        self._generator = torch.Generator().manual_seed(seed)
-        self._layers: tuple[Layer, ...] = ()
-        self._tally = _Tally(0, 0)
-        self._sample: list[np.ndarray] = []
+        self._places = torch.Generator().manual_seed(seed)
+        self._draws = np.random.default_rng(seed)
+        self._gauge: Gauge | None = None
+        self._waiting: dict[Size, list[Waiting]] = {}
+        self.tally = Tally(0, 0)
+        self.sample: list[Float[np.ndarray, k]] = []
         self._seen = 0
 
-    def see(self, image: Tensor, boxes: Tensor, labels: Tensor) -> None:
+    def see(
+        self,
+        image: Float[Tensor, "3 h w"],
+        boxes: Float[Tensor, "_ 4"],
+        labels: Integer[Tensor, "_"],
+    ) -> None:
+        """Count an image's boxes, at once or once there are enough images of its size."""
         classes = len(self._detector.class_names)
         _check(boxes, labels, classes)
         known = labels >= 0
         if not known.any():
             return
-        size = (image.shape[1], image.shape[2])
         placed = place(self._detector, image)
-        frame, pixels = placed.frame, placed.pixels
-        if not self._layers:
-            self._layers = find_layers(self._detector, pixels)
-            self._tally = _Tally(classes + 1, sum(layer.channels for layer in self._layers))
-        background = background_boxes(boxes[known], boxes, size, self._generator)
-        asked = frame.boxes_to_input(torch.cat([boxes[known], background]).float())
-        found = strengths(self._detector, self._layers, pixels, asked).double().numpy()
-        rows = [*labels[known].tolist(), *[classes] * len(background)]
-        for row, values in zip(rows, found, strict=True):
-            self._tally.add(row, values)
-            if row < classes:
-                self._keep(values)
+        size = (image.shape[1], image.shape[2])
+        background = background_boxes(boxes[known], boxes, size, self._places)
+        asked = placed.frame.boxes_to_input(torch.cat([boxes[known], background]).float())
+        rows = np.array([*labels[known].tolist(), *[classes] * len(background)])
+        input_size = (placed.pixels.shape[2], placed.pixels.shape[3])
+        group = self._waiting.setdefault(input_size, [])
+        group.append(Waiting(placed.pixels, asked, rows))
+        if len(group) == BATCH:
+            self._pass(input_size)
+        elif sum(map(len, self._waiting.values())) == WAITING:
+            self._pass(max(self._waiting, key=lambda size: len(self._waiting[size])))
 
-    def _keep(self, values: np.ndarray) -> None:
+    def _pass(self, size: Size) -> None:
+        group = self._waiting.pop(size)
+        pixels = torch.cat([image.pixels for image in group])
+        with lent(self._detector.module):
+            if self._gauge is None:
+                layers = find_layers(self._detector, pixels[:1])
+                self._gauge = Gauge(self._detector, layers)
+                self.tally = Tally(
+                    len(self._detector.class_names) + 1, sum(layer.channels for layer in layers)
+                )
+            found = self._gauge.strengths(pixels, [image.boxes for image in group])
+        values = torch.cat(found).double().numpy()
+        rows = np.concatenate([image.rows for image in group])
+        self.tally.add(rows, values)
+        self._keep(values[rows < len(self._detector.class_names)])
+
+    def _keep(self, rows: Float64[np.ndarray, "b k"]) -> None:
         """A uniform sample of all boxes (Vitter's algorithm R, 1985)."""
-        self._seen += 1
-        if len(self._sample) < MOST_VALUES:
-            self._sample.append(values.astype(np.float32))
-            return
-        place = int(torch.randint(self._seen, (1,), generator=self._generator))
-        if place < MOST_VALUES:
-            self._sample[place] = values.astype(np.float32)
+        for values in rows.astype(np.float32):
+            self._seen += 1
+            if len(self.sample) < MOST_VALUES:
+                self.sample.append(values)
+            elif (place := int(self._draws.integers(self._seen))) < MOST_VALUES:
+                self.sample[place] = values
 
-    def result(self) -> Statistics:
-        if not self._sample:
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What is measured; none before the first pass."""
+        return self._gauge.layers if self._gauge is not None else ()
+
+    def result(self, source: str = "") -> Statistics:
+        """The statistics of all that was seen.
+
+        Raises:
+            InputError: If no image held a box.
+        """
+        for size in list(self._waiting):
+            self._pass(size)
+        if not self.sample:
             raise InputError("no image holds an annotated box; parchgrad needs boxes to fit on")
-        tally, classes = self._tally, len(self._detector.class_names)
-        rows = np.arange(classes + 1)
-        together = tally.over(rows[:classes])
-        each = Moments(tally.n, tally.mean, tally.squares)
-        return Statistics(
-            layers=self._layers,
-            class_names=tuple(self._detector.class_names),
-            digest=weights_digest(self._detector),
-            seed=self._seed,
-            counts=tally.n[:, 0].astype(np.int64),
-            class_means=np.where(tally.n > 0, tally.mean, np.nan).astype(np.float32),
-            class_deviations=each.deviation.astype(np.float32),
-            mean=together.mean,
-            deviation=together.deviation,
-            p=np.stack(
-                [welch(tally.over(rows == row), tally.over(rows != row)) for row in rows[:classes]]
-            ),
-            normality=shapiro(np.stack(self._sample)),
+        return summarised(
+            self.layers,
+            tuple(self._detector.class_names),
+            weights_digest(self._detector),
+            self._seed,
+            source,
+            self.tally,
+            shapiro(np.stack(self.sample)),
         )
 
 

@@ -3,8 +3,7 @@
 Networks are borrowed: hooks are removed on the way out, also after an exception.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -36,12 +35,6 @@ class Layer(NamedTuple):
     name: str
     channels: int
     groups: int
-
-
-Read = Callable[[str, Float[Tensor, "b c h w"], tuple[float, float]], None]
-"""What to do with a layer's name, its output, and how many of its cells lie under one input pixel,
-``(down, across)``; called again after normalisation and after activation, the last of which holds.
-"""
 
 
 def find_layers(detector: WhiteBoxDetector, pixels: Float[Tensor, "1 3 i j"]) -> tuple[Layer, ...]:
@@ -102,16 +95,58 @@ def _attention(module: nn.Module) -> tuple[str, ...]:
     )
 
 
-@contextmanager
-def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -> Iterator[None]:
-    """Read layers while the network runs once, each after the activation that follows it.
+class Gauge:
+    """Reads how strongly every channel answers to boxes, in one forward pass for a whole batch.
 
-    A raw convolution's zero means nothing where batch norm and SiLU follow. What follows is found
-    by watching which module is handed the very tensor that the layer returned; activations are
-    often one object shared by all layers, so its own name would not tell.
+    A raw convolution's zero means nothing where batch norm and SiLU follow, so each layer is read
+    after the activation that follows it. What follows is found by watching which module is handed
+    the very tensor that the layer returned; activations are often one object shared by all layers,
+    so its own name would not tell. The first pass reads a layer at every step, and learns which
+    one is the last.
+
+    Attributes:
+        layers: What is read; their channels are laid side by side in this order.
     """
-    watch = _Watch(input_size, read)
-    with lent(module), ExitStack() as hooks:
+
+    def __init__(self, detector: WhiteBoxDetector, layers: tuple[Layer, ...]) -> None:
+        self.layers = layers
+        self._detector = detector
+        self._steps: Mapping[str, int] = {}
+
+    def strengths(
+        self, pixels: Float[Tensor, "b 3 i j"], boxes: Sequence[Float[Tensor, "_ 4"]]
+    ) -> list[Float[Tensor, "_ k"]]:
+        """One row per box of each image.
+
+        Args:
+            pixels: RGB in [0, 1], placed by the detector's frame.
+            boxes: Per image, ``(x1, y1, x2, y2)`` in input pixels.
+        """
+        padded = torch.nn.utils.rnn.pad_sequence(list(boxes), batch_first=True)
+        found: dict[str, Tensor] = {}
+
+        def read(name: str, output: Tensor, scale: tuple[float, float]) -> None:
+            found[name] = box_strengths(output, padded, scale)
+
+        module = self._detector.module
+        names = {layer.name for layer in self.layers}
+        watch = _Watch((pixels.shape[2], pixels.shape[3]), read, self._steps)
+        with lent(module), watching(module, names, watch):
+            self._detector.raw(pixels)
+        self._steps = watch.steps
+        rows = torch.cat([found[layer.name] for layer in self.layers], dim=2).cpu()
+        return [row[: len(own)] for row, own in zip(rows, boxes, strict=True)]
+
+
+Read = Callable[[str, Float[Tensor, "b c h w"], tuple[float, float]], None]
+"""What to do with a layer's name, its output, and how many of its cells lie under one input pixel,
+``(down, across)``; where it is called several times for a layer, the last one holds."""
+
+
+@contextmanager
+def watching(module: nn.Module, names: set[str], watch: "_Watch") -> Iterator[None]:
+    """Hook everything that may come between a layer and its activation."""
+    with ExitStack() as hooks:
         for name, part in module.named_modules():
             seen: Callable[..., None] | None = None
             if isinstance(part, nn.Conv2d):
@@ -126,10 +161,16 @@ def watching(module: nn.Module, names: set[str], input_size: Size, read: Read) -
 
 
 class _Watch:
-    """The layer that ran last, as far as it has been followed."""
+    """The layer that ran last, as far as it has been followed.
 
-    def __init__(self, input_size: Size, read: Read) -> None:
+    Attributes:
+        steps: How many outputs each layer was followed through.
+    """
+
+    def __init__(self, input_size: Size, read: Read, known: Mapping[str, int]) -> None:
+        self.steps: dict[str, int] = {}
         self._read = read
+        self._known = known
         self._input_size = input_size
         self._content_size = input_size
         self._padded_size: Size | None = None
@@ -138,7 +179,7 @@ class _Watch:
         self._version = 0
 
     def resized(self, _part: nn.Module, _inputs: object, output: Any) -> None:
-        """Torchvision networks resize by themselves, then pad."""
+        """Torchvision networks resize by themselves, then pad; a batch is of one size."""
         self._content_size = tuple(output[0].image_sizes[0])
 
     def convolution(
@@ -165,6 +206,9 @@ class _Watch:
     def _follow(self, name: str, output: Tensor) -> None:
         self._name, self._output = name, output
         self._version = output._version  # noqa: SLF001
+        self.steps[name] = self.steps.get(name, 0) + 1
+        if self.steps[name] < self._known.get(name, 0):
+            return
         padded = self._padded_size or self._input_size
         down, across = (
             content / given * cells / whole
@@ -176,28 +220,32 @@ class _Watch:
 
 
 def box_strengths(
-    output: Float[Tensor, "1 c h w"], boxes: Float[Tensor, "n 4"], scale: tuple[float, float]
-) -> Float[Tensor, "n c"]:
+    output: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b n 4"], scale: tuple[float, float]
+) -> Float[Tensor, "b n c"]:
     """Mean of ``max(0, activation)`` over each box's cells on the layer's grid, at least one cell.
 
     Args:
-        output: A layer's output for one image.
+        output: A layer's output.
         boxes: ``(x1, y1, x2, y2)`` in input pixels.
         scale: Cells per input pixel, ``(down, across)``.
     """
-    height, width = output.shape[2:]
-    down, across = scale
-    rows = []
-    for x1, y1, x2, y2 in boxes.tolist():
-        top, bottom = _cells(y1 * down, y2 * down, height)
-        left, right = _cells(x1 * across, x2 * across, width)
-        rows.append(output[0, :, top:bottom, left:right].clamp(min=0).mean(dim=(1, 2)))
-    return torch.stack(rows) if rows else output.new_zeros(0, output.shape[1])
+    x1, y1, x2, y2 = boxes.double().cpu().unbind(dim=2)
+    rows = _shares(y1 * scale[0], y2 * scale[0], output.shape[2]).to(output)
+    columns = _shares(x1 * scale[1], x2 * scale[1], output.shape[3]).to(output)
+    lines = output.clamp(min=0).flatten(1, 2) @ columns.mT  # (b, c * h, n)
+    lines = lines.unflatten(1, output.shape[1:3])
+    return torch.einsum("bchn,bnh->bnc", lines, rows)
 
 
-def _cells(low: float, high: float, length: int) -> tuple[int, int]:
-    first = min(max(math.floor(low), 0), length - 1)
-    return first, min(max(math.ceil(high), first + 1), length)
+def _shares(
+    low: Float[Tensor, "b n"], high: Float[Tensor, "b n"], length: int
+) -> Float[Tensor, "b n l"]:
+    """What each cell along a side counts towards the mean over ``low`` to ``high``."""
+    first = low.floor().clamp(0, length - 1)
+    end = high.ceil().maximum(first + 1).clamp(max=length)
+    cells = torch.arange(length)
+    inside = (cells >= first[..., None]) & (cells < end[..., None])
+    return inside / (end - first)[..., None]
 
 
 def strengths(
@@ -206,20 +254,13 @@ def strengths(
     pixels: Float[Tensor, "1 3 i j"],
     boxes: Float[Tensor, "n 4"],
 ) -> Float[Tensor, "n k"]:
-    """How strongly every channel of every layer answers to each box, in one forward pass.
+    """How strongly every channel of every layer answers to each box of one image.
 
     Args:
         detector: The detector, its network in evaluation mode.
-        layers: What to read; their channels are laid side by side in this order.
+        layers: What to read.
         pixels: RGB in [0, 1], placed by the detector's frame.
         boxes: ``(x1, y1, x2, y2)`` in input pixels.
     """
-    found: dict[str, Tensor] = {}
-
-    def read(name: str, output: Tensor, scale: tuple[float, float]) -> None:
-        found[name] = box_strengths(output, boxes, scale).cpu()
-
-    size = (pixels.shape[2], pixels.shape[3])
-    with watching(detector.module, {layer.name for layer in layers}, size, read):
-        detector.raw(pixels)
-    return torch.cat([found[layer.name] for layer in layers], dim=1)
+    (found,) = Gauge(detector, layers).strengths(pixels, [boxes])
+    return found

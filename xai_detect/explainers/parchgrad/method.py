@@ -28,7 +28,12 @@ from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
 from xai_detect.explainers.parchgrad.gradient import Choice, PartitionedProbe, Rule
 from xai_detect.explainers.parchgrad.layers import Layer, strengths
-from xai_detect.explainers.parchgrad.statistics import Statistics, how_to_fit, load_statistics
+from xai_detect.explainers.parchgrad.statistics import (
+    Statistics,
+    how_to_fit,
+    load_statistics,
+    shipped_statistics,
+)
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
@@ -72,7 +77,8 @@ class ParchGrad:
             ``integrated_gradients``, ``guided_ig`` or ``expected_gradients``.
         mode: Relevant are the channels stronger in boxes of the target's class than in all other
             boxes (``cls``), or stronger in this box than in most boxes (``ins``).
-        statistics: Path of the file made by ``xai-detect fit-parchgrad``.
+        statistics: Path of the file made by ``xai-detect fit-parchgrad``; empty: the file that
+            ships with a shipped detector.
         quantile: Share of a layer's channels that are candidates for being relevant.
         alpha: In ``cls`` mode, a limit on their p-value instead of the quantile.
         share: Share of the convolutions, counted from the head, that are hooked.
@@ -136,9 +142,13 @@ class ParchGrad:
         self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
         """Return attributions summed over colours; ``completeness_error`` is not defined."""
-        if not self.statistics:
-            raise InputError(f"parchgrad needs statistics of the detector; {how_to_fit(detector)}")
-        statistics = load_statistics(self.statistics, detector)
+        path = self.statistics or shipped_statistics(detector)
+        if path is None:
+            raise InputError(
+                f"parchgrad needs statistics of the detector, and none ship for "
+                f"{detector.provenance.name}; {how_to_fit(detector)}"
+            )
+        statistics = load_statistics(path, detector)
         passes, p = self._p_values(statistics, detector, placed, targets)
         choices = [self._choose(statistics, row) for row in p]
         rule = Rule(self.gamma, self.conserve_variance, self.support)
@@ -214,17 +224,21 @@ class ParchGrad:
             others = [row for row in known if row != target.label]
             if not others:
                 raise ExplainError(
-                    f"{self.statistics} knows no class besides {target.name!r} to compare with"
+                    f"{self._told()} knows no class besides {target.name!r} to compare with"
                 )
             draw = torch.randint(len(others), (1,), generator=self._generator())
             return others[int(draw)]
         if target.label not in known:
             raise ExplainError(
-                f"{self.statistics} was fitted on {statistics.counts[target.label]} boxes of "
+                f"{self._told()} was fitted on {statistics.counts[target.label]} boxes of "
                 f"{target.name!r}, too few to know its channels; fit on more images, or use "
                 "mode='ins'"
             )
         return target.label
+
+    def _told(self) -> str:
+        """The statistics in a message."""
+        return self.statistics or "the statistics file that ships"
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
