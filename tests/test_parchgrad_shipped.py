@@ -47,7 +47,7 @@ def test_every_shipped_network_has_statistics_of_all_its_classes(name):
     assert "seeds from 530000" in statistics.source
     assert statistics.layers == find_layers(detector, place(detector, scan("object")).pixels)
     # channels that answer to one class more than to all else: not what noise would show
-    assert (statistics.p.min(axis=1) < 1e-6).all()
+    assert all(statistics.p(row).min() < 1e-6 for row in range(len(detector.class_names)))
 
 
 @pytest.mark.parametrize("mode", MODES)

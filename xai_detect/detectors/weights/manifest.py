@@ -100,9 +100,9 @@ def entry_of(path: Path) -> Entry:
             found = entry(manifest, name)
             if found.file == path:
                 return found
-    name = shipped_name(digest(path))
-    if name is not None:
-        return _entry(str(shipped()), name, path, _tables(shipped())[name])
+    known = shipped_name(digest(path))
+    if known is not None:
+        return _entry(str(shipped()), known, path, _tables(shipped())[known])
     table = _metadata(path)
     if "architecture" not in table:
         raise WeightsError(

@@ -233,7 +233,7 @@ def box_strengths(
     rows = _shares(y1 * scale[0], y2 * scale[0], output.shape[2]).to(output)
     columns = _shares(x1 * scale[1], x2 * scale[1], output.shape[3]).to(output)
     lines = output.clamp(min=0).flatten(1, 2) @ columns.mT  # (b, c * h, n)
-    lines = lines.unflatten(1, output.shape[1:3])
+    lines = lines.view(*output.shape[:3], -1)
     return torch.einsum("bchn,bnh->bnc", lines, rows)
 
 

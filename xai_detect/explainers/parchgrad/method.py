@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -211,7 +212,7 @@ class ParchGrad:
         """Forward passes spent, and how little each channel has to do with each target."""
         if self.mode == "cls":
             rows = [self._class_row(statistics, target) for target in targets]
-            return 0, torch.from_numpy(statistics.p[rows])
+            return 0, torch.from_numpy(np.stack([statistics.p(row) for row in rows]))
         boxes = placed.frame.boxes_to_input(torch.tensor([target.box for target in targets]))
         found = strengths(detector, statistics.layers, placed.pixels, boxes).double()
         mean, deviation = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation)

@@ -8,7 +8,7 @@ activation over a box's cells.
 The file holds each channel's mean and deviation over all boxes, and per class how many of these
 deviations the class lies above the mean, and how much it varies beside them. Half precision is
 enough for those two: they are off by less than a thousandth of a deviation, as much as chance
-moves the mean of a million boxes. All p-values are worked out when the file is read.
+moves the mean of a million boxes. p-values are worked out from them when they are asked for.
 """
 
 import hashlib
@@ -51,8 +51,6 @@ class Statistics:
         class_deviations: Likewise, with n - 1; NaN with fewer than two boxes.
         mean: Over the boxes of all classes, without background.
         deviation: Likewise.
-        p: One-sided Welch test of "the mean of this class exceeds the mean of all other boxes,
-            background included"; 1 where there are too few boxes to say.
         normality: Shapiro-Wilk p-value over the boxes of all classes; 1 where undefined.
     """
 
@@ -66,8 +64,17 @@ class Statistics:
     class_deviations: Float64[np.ndarray, "c_and_background k"]
     mean: Float64[np.ndarray, "k"]
     deviation: Float64[np.ndarray, "k"]
-    p: Float64[np.ndarray, "c k"]
     normality: Float64[np.ndarray, "k"]
+
+    def p(self, label: int) -> Float64[np.ndarray, "k"]:
+        """How little each channel has to do with a class.
+
+        One-sided Welch test of "the mean of this class exceeds the mean of all other boxes,
+        background included"; 1 where there are too few boxes to say.
+        """
+        tally = _tally(self.counts, self.class_means, self.class_deviations)
+        own = np.arange(len(tally.n)) == label
+        return welch(tally.over(own), tally.over(~own))
 
 
 def summarised(
@@ -81,8 +88,7 @@ def summarised(
 ) -> Statistics:
     """The statistics of a tally with one row per class and a last one for background."""
     classes = len(class_names)
-    rows = np.arange(classes + 1)
-    together = tally.over(rows[:classes])
+    together = tally.over(np.arange(classes))
     return Statistics(
         layers=layers,
         class_names=class_names,
@@ -94,9 +100,6 @@ def summarised(
         class_deviations=Moments(tally.n, tally.mean, tally.squares).deviation,
         mean=together.mean,
         deviation=together.deviation,
-        p=np.stack(
-            [welch(tally.over(rows == row), tally.over(rows != row)) for row in rows[:classes]]
-        ),
         normality=normality,
     )
 

@@ -1,0 +1,255 @@
+"""What is ParchGrad worth on detectors? Maps against known causes, masks, boxes and removal.
+
+    python benchmarks/parchgrad.py measure --kept FOLDER --data DATA --weights WEIGHTS
+    python benchmarks/parchgrad.py report --kept FOLDER
+
+``measure`` reads every set's ``dev`` half, chooses by it, then reads the ``fresh`` half with the
+controls of what was chosen; ``--kept`` holds what is measured, so that a run that was stopped goes
+on. Without ``--data`` the simulated sets are measured alone. ``report`` writes
+``results/parchgrad.md``, ``.json`` and ``.jpg``.
+
+Evidence is what a map says is for the detection: its positive part, or the absolute value of a
+plain or averaged gradient, whose sign depends on whether a part is brighter or darker than its
+surroundings. Removal hides the strongest cells of 32 x 32 on a fill that is no method's baseline.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import parchgrad_report
+import parchgrad_sets as sets
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import xai_detect as xd
+from xai_detect.detectors.place import place
+from xai_detect.detectors.protocol import WhiteBoxDetector
+from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
+from xai_detect.explainers.gradients.probe import Probe
+from xai_detect.explainers.gradients.smooth import SmoothGrad
+from xai_detect.explainers.parchgrad.method import ParchGrad
+from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.scores.survival import Survival
+from xai_detect.values.fills import hide
+from xai_detect.values.frame import Placed
+
+UNDER = ("gradient", "input_x_gradient", "smoothgrad", "integrated_gradients")
+UNSIGNED = ("gradient", "smoothgrad")
+STEPS = 8
+"""Of integrated gradients and SmoothGrad, plain and beneath ParchGrad alike."""
+
+LEVELS = (0.05, 0.1, 0.2)
+"""Shares of the image that removal hides, or shows alone."""
+
+CELLS = 32
+HELD_OUT = {"photo": "mean", "xray": "blur"}
+"""Fills that no method here has as its baseline."""
+
+COUNTS = {"dev": 10, "fresh": 20}
+
+
+@dataclass(frozen=True, slots=True)
+class PlainGradient:
+    """The gradient itself, summed over colours."""
+
+    name: ClassVar[str] = "gradient"
+    takes_placed: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs.GRADIENTS
+
+    def __call__(
+        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[xd.Target]
+    ) -> list[Attribution]:
+        """Return log-odds per unit of brightness."""
+        probe = Probe(detector, targets, placed)
+        gradients, _ = probe.gradients(probe.pixels)
+        maps = placed.frame.attributions(gradients.cpu())
+        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A map to be measured; without a mode it is the plain method, or a control map."""
+
+    under: str
+    mode: str = ""
+    share: float = 0.0
+    control: str = ""
+
+    @property
+    def key(self) -> str:
+        """One string for tables."""
+        return "|".join((self.under, self.mode, f"{self.share:g}", self.control))
+
+    def method(self, statistics: str) -> Any:
+        """The method that makes it."""
+        if self.mode:
+            return ParchGrad(
+                self.under, self.mode, statistics, share=self.share, control=self.control,
+                steps=STEPS,
+            )  # fmt: skip
+        match self.under:
+            case "gradient":
+                return PlainGradient()
+            case "input_x_gradient":
+                return InputXGradient()
+            case "smoothgrad":
+                return SmoothGrad(STEPS)
+            case "integrated_gradients":
+                return IntegratedGradients(STEPS, STEPS)
+        return self.under
+
+
+PLAIN = tuple(Variant(under) for under in UNDER)
+TRIVIAL = (Variant("box"), Variant("centre_gaussian"), Variant("edges"))
+SPLIT = tuple(
+    Variant(under, mode, share)
+    for under in UNDER
+    for mode in ("cls", "ins")
+    for share in (1.0, 0.5)
+)
+
+
+def controls(chosen: Mapping[str, Variant]) -> tuple[Variant, ...]:
+    """For each method beneath, other channels in the place of those that its best variant takes."""
+    return tuple(
+        replace(variant, control=control)
+        for variant in chosen.values()
+        for control in (("random", "other_class") if variant.mode == "cls" else ("random",))
+    )
+
+
+def evidence(heatmap: Tensor, variant: Variant) -> Tensor:
+    """What of a map is for the detection."""
+    return heatmap.abs() if variant.under in UNSIGNED else heatmap.clamp(min=0)
+
+
+def location(found: Tensor, truth: Tensor) -> dict[str, float]:
+    """Where evidence lies; NaN without any."""
+    total = float(found.sum())
+    if total == 0:
+        return {"share": float("nan"), "strongest": float("nan")}
+    return {
+        "share": float(found[truth].sum()) / total,
+        "strongest": float(truth.flatten()[int(found.argmax())]),
+    }
+
+
+def removal(found: Tensor, question: sets.Question, detector: WhiteBoxDetector) -> dict[str, float]:
+    """What is left of the score without the strongest cells, and with them alone (shares of it)."""
+    image = question.image
+    cells = functional.adaptive_avg_pool2d(found[None, None], CELLS).flatten()
+    # cells of equal evidence, as those without any, come in an order of their own
+    order = torch.randperm(len(cells), generator=torch.Generator().manual_seed(0))
+    ranks = torch.empty(len(cells))
+    ranks[order[cells[order].argsort(descending=True, stable=True)]] = torch.arange(
+        len(cells), dtype=torch.float32
+    )
+    plane = functional.interpolate(ranks.view(1, 1, CELLS, CELLS), image.shape[1:])[0, 0]
+    strongest = [plane < round(level * len(cells)) for level in LEVELS]
+    fill = HELD_OUT[detector.provenance.domain]
+    survival = Survival(detector, image, [question.target])
+    changed = [image, *(hide(image, top, fill) for top in strongest)]
+    changed += [hide(image, ~top, fill) for top in strongest]
+    inputs = survival.frame.to_input(torch.stack(changed))
+    scores = survival.of_inputs(inputs)[:, 0]
+    kept = (scores / scores[0].clamp(min=1e-6)).tolist()[1:]
+    return {
+        "without": float(np.mean(kept[: len(LEVELS)])),
+        "alone": float(np.mean(kept[len(LEVELS) :])),
+    }
+
+
+def measured(
+    name: str, half: str, variants: tuple[Variant, ...], given: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """All variants on half a set, a row each per detection."""
+    detector, statistics, questions = sets.questions(name, half, given.counts[half], given)
+    rows = []
+    for question in questions:
+        bare = bare_seconds(detector, question.image)
+        for variant in variants:
+            (explanation,) = xd.explain(
+                variant.method(statistics), detector, question.image, [question.target]
+            )
+            found = evidence(explanation.heatmap, variant)
+            row = {
+                "key": question.key,
+                "class": question.target.name,
+                **asdict(variant),
+                "variant": variant.key,
+                "chance": float(question.truth.float().mean()),
+                **location(found, question.truth),
+                "forward": explanation.measured.get("forward_passes", 0.0),
+                "backward": explanation.measured.get("backward_passes", 0.0),
+                "times_bare": explanation.measured["seconds"] / bare,
+            }
+            if name not in sets.PLANTED:
+                row |= removal(found, question, detector)
+            rows.append(row)
+    return rows
+
+
+def bare_seconds(detector: WhiteBoxDetector, image: Tensor) -> float:
+    """Median time of one forward pass."""
+    pixels = place(detector, image).pixels
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        detector.raw(pixels)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Both halves of all sets; files of ``--kept`` that exist are not measured again."""
+    torch.set_num_threads(1)
+    given.kept.mkdir(parents=True, exist_ok=True)
+    chosen: dict[str, Variant] = {}
+    for half in ("dev", "fresh"):
+        variants = (*TRIVIAL, *PLAIN, *SPLIT, *controls(chosen))
+        for name in given.sets:
+            file = given.kept / f"{half}-{name}.json"
+            if not file.exists():
+                start = time.monotonic()
+                rows = measured(name, half, variants, given)
+                file.write_text(json.dumps(rows))
+                print(half, name, len(rows), f"{time.monotonic() - start:.0f} s", flush=True)
+        if half == "dev":
+            found = parchgrad_report.read(given.kept, "dev")
+            chosen = {under: Variant(*parchgrad_report.best(found, under)) for under in UNDER}
+            print("chosen on dev:", [variant.key for variant in chosen.values()], flush=True)
+
+
+def main() -> None:
+    """Measure, or report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["measure", "report"])
+    parser.add_argument("--kept", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--sets", nargs="+", default=None)
+    parser.add_argument("--few", action="store_true", help="two images of each half, to try it out")
+    given = parser.parse_args()
+    given.counts = dict.fromkeys(COUNTS, 2) if given.few else COUNTS
+    everything = (*sets.SIMULATED, *(sets.PHOTOGRAPHED if given.data else ()))
+    given.sets = given.sets or everything
+    if given.what == "measure":
+        measure(given)
+        return
+    machine = (
+        f"{platform.machine()}, one thread of {os.cpu_count()} cores, torch {torch.__version__}"
+    )
+    parchgrad_report.write(given.kept, machine, {"steps": STEPS, "levels": LEVELS, "cells": CELLS})
+
+
+if __name__ == "__main__":
+    main()
