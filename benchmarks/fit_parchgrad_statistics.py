@@ -96,7 +96,7 @@ def main() -> None:
         if given.data is not None:
             dataset = read_dataset(given.data)
             source = f"{len(dataset)} images of {dataset.name}"
-            found = labelled_images(dataset, detector.class_names, each=lambda: None), source
+            found = labelled_images(dataset, detector.class_names, lambda *_: None), source
         else:
             found = drawn(name, given.scans)
         if found is None:

@@ -120,7 +120,7 @@ def _fit(
                 dataset.name, dataset.format, dataset.class_names, dataset.class_ids, tuple(some),
                 (),
             )  # fmt: skip
-            yield from labelled_images(part, detector.class_names, each=lambda: None)
+            yield from labelled_images(part, detector.class_names, lambda *_: None)
 
     file.parent.mkdir(parents=True, exist_ok=True)
     save_statistics(fit(detector, scans()), file)

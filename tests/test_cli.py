@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zlib
@@ -26,6 +27,7 @@ from xai_detect.commands.tried import tried
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
 from xai_detect.errors import InputError
+from xai_detect.evaluation import labelled
 from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.methods import METHODS
 from xai_detect.explainers.parchgrad.statistics import load_statistics
@@ -968,6 +970,61 @@ def test_parchgrad_is_fitted_and_then_used(toy, scans, call):
     arguments = ("--method", "parchgrad", "--setting", "statistics=s.safetensors")
     code, _, err = call("inspect", "scans/a.png", *arguments, "--setting", "mode=ins")
     assert code == 0, err
+
+
+FIT = ("--images", "scans", "--out", "s.safetensors")
+
+
+def test_fitting_goes_on_past_a_bad_image_and_says_so(toy, scans, call, monkeypatch):
+    write(Path("scans/b.png"), ("red", 3, 3), ("blue", 0, 6))
+    path = coco(scans)
+    read = labelled.load_image
+
+    def failing(source):
+        if Path(source).name == "a.png":
+            raise InputError("a.png was cut short")
+        return read(source)
+
+    monkeypatch.setattr(labelled, "load_image", failing)
+    code, out, err = call("fit-parchgrad", path, *FIT)
+    assert (code, out) == (0, "statistics: s.safetensors\n")
+    assert "failed: a.png: a.png was cut short" in without_bar(err)
+    assert load_statistics("s.safetensors", toy).counts.sum() > 0
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_statistics(toy, scans, call, monkeypatch):
+    write(Path("scans/b.png"), ("red", 3, 3), ("blue", 0, 6))
+    write(Path("scans/c.png"), ("green", 2, 5))
+    path = coco(scans)
+    assert call("fit-parchgrad", path, "--images", "scans", "--out", "whole")[0] == 0
+    read = labelled.load_image
+
+    def pressing(source):
+        if Path(source).name == "b.png":
+            signal.raise_signal(signal.SIGINT)
+        return read(source)
+
+    monkeypatch.setattr(labelled, "load_image", pressing)
+    code, out, err = call("fit-parchgrad", path, *FIT)
+    assert (code, out) == (130, "")
+    said = "s.safetensors.unfinished keeps what is done; run the same command to go on"
+    assert said in without_bar(err)
+    assert not Path("s.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.setattr(labelled, "load_image", read)
+
+    code, _, err = call("fit-parchgrad", path, *FIT, "--seed", "1")
+    assert code == 1
+    assert "s.safetensors.unfinished was begun with other images, another model or seed" in err
+
+    code, _, err = call("fit-parchgrad", path, *FIT)
+    assert code == 0
+    assert "s.safetensors.unfinished: 2 of 3 images are done already" in without_bar(err)
+    assert not Path("s.safetensors.unfinished").exists()
+    whole, resumed = (load_statistics(name, toy) for name in ("whole", "s.safetensors"))
+    np.testing.assert_array_equal(whole.counts, resumed.counts)
+    np.testing.assert_allclose(whole.mean, resumed.mean, rtol=1e-3)
+    np.testing.assert_allclose(whole.normality, resumed.normality, rtol=1e-3)
 
 
 def test_a_black_box_cannot_be_fitted(toy, scans, call, monkeypatch):

@@ -37,7 +37,7 @@ def pictures(tmp_path):
 
 def test_boxes_have_the_detectors_labels_and_what_is_no_example_has_none(pictures):
     through = []
-    found = labelled_images(pictures, ("stop_sign", "zebra"), lambda: through.append(0))
+    found = labelled_images(pictures, ("stop_sign", "zebra"), lambda *told: through.append(told))
     image, boxes, labels = next(found)
     assert image.shape == (3, 9, 8)
     assert boxes.tolist() == [list(BOX)] * 6
@@ -48,9 +48,11 @@ def test_boxes_have_the_detectors_labels_and_what_is_no_example_has_none(picture
     assert (boxes.shape, labels.shape) == ((0, 4), (0,))
     assert len(through) == 2
     assert list(found) == []
-    assert len(through) == 3
+    assert [name for name, _ in through] == ["first.png", "lost.png", "clean.png"]
+    assert [bool(why) for _, why in through] == [False, True, False]
+    assert "lost.png" in through[1][1]
 
 
 def test_no_shared_class_is_refused(pictures):
     with pytest.raises(InputError, match="no name in common"):
-        next(labelled_images(pictures, ("cat",), lambda: None))
+        next(labelled_images(pictures, ("cat",), lambda *_: None))

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+import safetensors.numpy
 import scipy.stats
 import torch
 from hypothesis import given
@@ -22,12 +23,13 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.references import draws
 from xai_detect.explainers.methods import METHODS
-from xai_detect.explainers.parchgrad.fit import background_boxes, fit
+from xai_detect.explainers.parchgrad.fit import Calibration, background_boxes, fit
 from xai_detect.explainers.parchgrad.gradient import Rule, repartition
 from xai_detect.explainers.parchgrad.layers import box_strengths, find_layers, strengths
 from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, drawn_anew, smallest
 from xai_detect.explainers.parchgrad.moments import Moments, shapiro, welch
 from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
+from xai_detect.explainers.parchgrad.unfinished import Unfinished
 from xai_detect.values.detections import Provenance, Target
 
 SIZE = (32, 40)
@@ -623,6 +625,48 @@ def test_layers_follow_the_shared_activation_but_not_a_sum_made_in_place():
     torch.testing.assert_close(found, torch.cat([expected[name] for name in HOOKED]))
 
 
+@pytest.mark.parametrize("stop", [0, 3, 11, 20])
+def test_a_fit_goes_on_from_its_state_as_if_nothing_had_been(stop, monkeypatch):
+    monkeypatch.setattr("xai_detect.explainers.parchgrad.fit.MOST_VALUES", 9)
+    detector, scans = SmallDetector(), list(images(20))
+    begun, rest = Calibration(detector, 7), Calibration(detector, 7)
+    whole = fit(detector, scans, seed=7)
+    for scan in scans[:stop]:
+        begun.see(*scan)
+    rest.restore(safetensors.numpy.load(safetensors.numpy.save(begun.state())))
+    for scan in scans[stop:]:
+        rest.see(*scan)
+    found = rest.result()
+    assert found.layers == whole.layers
+    np.testing.assert_array_equal(found.counts, whole.counts)
+    for name in ("class_means", "class_deviations", "normality"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-6)
+
+
+def test_images_of_all_sizes_are_counted_however_they_share_passes():
+    """Also more sizes than may wait, and batches that fill up."""
+    detector = SmallDetector()
+    wide = [(image.repeat(1, 1, 2)[:, :, : 40 + 8 * (row % 3)], boxes, labels)
+            for row, (image, boxes, labels) in enumerate(images(30))]  # fmt: skip
+    alone = Calibration(detector, 0)
+    for scan in wide:
+        alone.see(*scan)
+        alone.state()  # gives everything its pass
+    together = fit(detector, wide)
+    apart = alone.result()
+    np.testing.assert_array_equal(together.counts, apart.counts)
+    np.testing.assert_allclose(together.class_means, apart.class_means, rtol=1e-5)
+    np.testing.assert_allclose(together.class_deviations, apart.class_deviations, rtol=1e-4)
+
+
+def test_a_batch_takes_no_more_passes_than_it_must(monkeypatch):
+    detector, passes = SmallDetector(), []
+    raw = detector.raw
+    monkeypatch.setattr(detector, "raw", lambda pixels: passes.append(len(pixels)) or raw(pixels))
+    fit(detector, images(20))
+    assert passes == [1, 8, 8, 4]  # the first finds the layers
+
+
 def test_labels_of_minus_one_are_avoided_but_not_counted():
     detector = ToyDetector()
     (image, boxes, labels) = next(toy_scans())
@@ -697,6 +741,21 @@ def test_classes_without_boxes_and_constant_channels_come_back(tmp_path):
     one = load_statistics(tmp_path / "one", detector)
     assert np.isnan(one.deviation).all()
     assert all((one.p(label) == 1).all() for label in range(3))
+
+
+def test_a_damaged_beginning_is_named(tmp_path):
+    detector = SmallDetector()
+    unfinished = Unfinished(tmp_path / "s", detector, ["a.png"], 0)
+    assert unfinished.resume(Calibration(detector, 0)) == 0
+    unfinished.path.write_bytes(b"x" * 100)
+    with pytest.raises(InputError, match=r"s\.unfinished is damaged .*; delete it to start anew"):
+        unfinished.resume(Calibration(detector, 0))
+    unfinished.keep(Calibration(detector, 0), 0)  # before the first box
+    assert Unfinished(tmp_path / "s", detector, ["a.png"], 0).resume(Calibration(detector, 0)) == 0
+    with pytest.raises(InputError, match="begun with other images"):
+        Unfinished(tmp_path / "s", detector, ["b.png"], 0).resume(Calibration(detector, 0))
+    unfinished.end()
+    assert not unfinished.path.exists()
 
 
 def test_changed_weights_are_noticed(fitted):

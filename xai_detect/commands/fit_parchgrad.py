@@ -1,5 +1,6 @@
 """``xai-detect fit-parchgrad``: the channel statistics that one method needs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,17 +20,47 @@ def fit_parchgrad(
     threads: options.Threads = None,
     seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
 ) -> None:
-    """Measure the channel statistics that the parchgrad method needs."""
+    """Measure the channel statistics that the parchgrad method needs.
+
+    An image that cannot be read is named and left out. Ctrl-C keeps what was measured; the same
+    command then goes on.
+    """
     from xai_detect.commands import prepare
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.labelled import labelled_images
-    from xai_detect.explainers.parchgrad.fit import fit
+    from xai_detect.explainers.parchgrad.fit import Calibration
     from xai_detect.explainers.parchgrad.statistics import save_statistics
+    from xai_detect.explainers.parchgrad.unfinished import Unfinished
 
     words = progress.chosen_words(None)
     dataset = read_dataset(data, images=images, split=split)
+    for problem in dataset.problems:
+        progress.notes.print(words.say("told.note", note=problem))
     detector = prepare.white_box(model, words, device, threads, imgsz)
-    with progress.bar("measuring", len(dataset), words) as step:
-        scans = labelled_images(dataset, detector.class_names, each=step)
-        save_statistics(fit(detector, scans, seed=seed), out)
+    calibration = Calibration(detector, seed)
+    unfinished = Unfinished(out, detector, [scan.name for scan in dataset.scans], seed)
+    done = unfinished.resume(calibration)
+    if done:
+        counted = words.counted("images", len(dataset))
+        told = words.say("told.done", folder=unfinished.path, done=done, images=counted)
+        progress.notes.print(told)
+    rest = replace(dataset, scans=dataset.scans[done:])
+    with progress.bar("measuring", len(rest), words) as step, progress.between() as asked_to_stop:
+
+        def through(source: str, failure: str) -> None:
+            nonlocal done
+            done += 1
+            step()
+            if failure:
+                progress.notes.print(words.say("told.failed", source=source, why=failure))
+
+        for image, boxes, labels in labelled_images(rest, detector.class_names, through):
+            calibration.see(image, boxes, labels)
+            if asked_to_stop():
+                unfinished.keep(calibration, done + 1)
+                progress.notes.print(words.say("told.kept", folder=unfinished.path))
+                raise KeyboardInterrupt
+    counted = words.counted("images", len(dataset))
+    save_statistics(calibration.result(f"{dataset.name}: {counted}"), out)
+    unfinished.end()
     typer.echo(f"statistics: {out}")

@@ -1,6 +1,7 @@
 """What a command says on stderr while it works: notes, cost, a bar, and that it was interrupted."""
 
 import math
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -57,6 +58,28 @@ def bar(what: str, total: int, words: Catalogue) -> Iterator[Callable[[], None]]
     except KeyboardInterrupt:
         notes.print(words.say("told.interrupted"))
         raise
+
+
+@contextmanager
+def between() -> Iterator[Callable[[], bool]]:
+    """While it is entered, Ctrl-C waits until it is asked for; a second one does not.
+
+    For work that must not be cut in the middle of a step. Entering it gives the function that tells
+    whether to stop.
+    """
+    pressed = False
+
+    def note(_number: int, _frame: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ UNKNOWN = -1
 
 
 def labelled_images(
-    dataset: Dataset, class_names: tuple[str, ...], each: Callable[[], None]
+    dataset: Dataset, class_names: tuple[str, ...], each: Callable[[str, str], None]
 ) -> Iterator[tuple[Float[Tensor, "3 h w"], Float[Tensor, "n 4"], Int[Tensor, "n"]]]:
     """Every readable image with its boxes, labelled as the detector labels them.
 
@@ -24,7 +24,8 @@ def labelled_images(
         dataset: Images with ground truth.
         class_names: The detector's classes; boxes of others, crowds and difficult objects get
             the label -1.
-        each: Called when an image is through, also an unreadable one, which is left out.
+        each: Called with an image's name when it is through, and with what was wrong (else empty)
+            with one that could not be read, which is left out.
 
     Raises:
         InputError: If data set and detector share no class.
@@ -34,8 +35,8 @@ def labelled_images(
     for scan in dataset.scans:
         try:
             image = load_image(scan.path)
-        except InputError:
-            each()
+        except InputError as error:
+            each(scan.name, str(error))
             continue
         labels = [
             UNKNOWN if item.label is None or item.crowd or item.difficult
@@ -44,4 +45,4 @@ def labelled_images(
         ]  # fmt: skip
         boxes = torch.tensor([item.box for item in scan.items]).reshape(-1, 4)
         yield image, boxes, torch.tensor(labels, dtype=torch.int64)
-        each()
+        each(scan.name, "")

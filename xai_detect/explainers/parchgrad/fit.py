@@ -4,7 +4,8 @@ The strength of a channel is its mean activation over a box's cells: the whole i
 the scene. What is counted is boxes, not images.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ class Calibration:
         self._detector = detector
         self._seed = seed
         self._places = torch.Generator().manual_seed(seed)
-        self._draws = np.random.default_rng(seed)
+        self._draws = torch.Generator().manual_seed(seed)
         self._gauge: Gauge | None = None
         self._waiting: dict[Size, list[Waiting]] = {}
         self.tally = Tally(0, 0)
@@ -127,9 +128,8 @@ class Calibration:
             if self._gauge is None:
                 layers = find_layers(self._detector, pixels[:1])
                 self._gauge = Gauge(self._detector, layers)
-                self.tally = Tally(
-                    len(self._detector.class_names) + 1, sum(layer.channels for layer in layers)
-                )
+                channels = sum(layer.channels for layer in layers)
+                self.tally = Tally(len(self._detector.class_names) + 1, channels)
             found = self._gauge.strengths(pixels, [image.boxes for image in group])
         values = torch.cat(found).double().numpy()
         rows = np.concatenate([image.rows for image in group])
@@ -142,8 +142,42 @@ class Calibration:
             self._seen += 1
             if len(self.sample) < MOST_VALUES:
                 self.sample.append(values)
-            elif (place := int(self._draws.integers(self._seen))) < MOST_VALUES:
+            elif (place := self._drawn()) < MOST_VALUES:
                 self.sample[place] = values
+
+    def _drawn(self) -> int:
+        return int(torch.randint(self._seen, (1,), generator=self._draws))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that was counted, as arrays; whoever waits for a pass gets it first."""
+        self._finish()
+        return {
+            "n": self.tally.n,
+            "mean": self.tally.mean,
+            "squares": self.tally.squares,
+            "sample": np.stack(self.sample) if self.sample else np.zeros((0, 0), np.float32),
+            "seen": np.array([self._seen]),
+            "layers": np.frombuffer(json.dumps(self.layers).encode(), np.uint8),
+            "places": self._places.get_state().numpy(),
+            "draws": self._draws.get_state().numpy(),
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what ``state`` gave."""
+        self.tally = Tally(*state["mean"].shape)
+        self.tally.n, self.tally.mean, self.tally.squares = (
+            state[name].copy() for name in ("n", "mean", "squares")
+        )
+        self.sample = list(state["sample"])
+        layers = tuple(Layer(*layer) for layer in json.loads(state["layers"].tobytes()))
+        self._gauge = Gauge(self._detector, layers) if layers else None
+        self._seen = int(state["seen"][0])
+        self._places.set_state(torch.from_numpy(state["places"].copy()))
+        self._draws.set_state(torch.from_numpy(state["draws"].copy()))
+
+    def _finish(self) -> None:
+        for size in list(self._waiting):
+            self._pass(size)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -156,8 +190,7 @@ class Calibration:
         Raises:
             InputError: If no image held a box.
         """
-        for size in list(self._waiting):
-            self._pass(size)
+        self._finish()
         if not self.sample:
             raise InputError("no image holds an annotated box; parchgrad needs boxes to fit on")
         return summarised(
