@@ -16,6 +16,7 @@ def explain(
         bool, typer.Option("--classifier", help="The model classifies whole images.")
     ] = False,
     asked: options.Classes = None,
+    contrast: options.Contrast = None,
     method: options.MethodName = "integrated_gradients",
     setting: options.Setting = None,
     variants: options.Variants = None,
@@ -52,5 +53,5 @@ def explain(
         found = prepare.detector(model, words, domain, device, threads, imgsz, iou, engine)
         placed = place(found, pixels)
         targets = questions.boxes(found, placed, asked, conf, words)
-    result = compare(found, placed, targets, columns, foreground=mask, fill=fill)
+    result = compare(found, placed, targets, columns, foreground=mask, fill=fill, contrast=contrast)
     ending.tell_comparison(result, image, found.provenance.name, out, as_json, words)

@@ -89,6 +89,10 @@ Classes = Annotated[
     list[str] | None,
     typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
 ]
+Contrast = Annotated[
+    str | None,
+    typer.Option(help="Why not this class? Each map is that of the lead over it."),
+]
 Variants = Annotated[
     list[str] | None,
     typer.Option(

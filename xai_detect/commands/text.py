@@ -162,6 +162,7 @@ def comparison_json(result: Comparison, image: Path, model: str, out: Path | Non
         "maps": [
             {
                 "class": panel.explanation.target.name,
+                "contrast": panel.explanation.target.rival_name,
                 "box": list(panel.explanation.target.box),
                 "variant": panel.variant,
                 "method": panel.explanation.method,
@@ -180,7 +181,10 @@ def comparison_lines(result: Comparison, out: Path | None, words: Catalogue = EN
     """A paragraph per question: its scores, then a line per map."""
     lines = []
     for row in result.rows:
-        name, values = row[0].explanation.target.name, row[0].values
+        target, values = row[0].explanation.target, row[0].values
+        name, rival = target.name, target.rival_name
+        if rival is not None:
+            name = words.say("comparison.class_not", **{"class": name, "rival": rival})
         background, foreground = (values[removed] for removed in REMOVALS)
         lines.append(
             words.say(

@@ -1,5 +1,6 @@
 """One call that runs any method: borrow the model, explain, check the maps, give the model back."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,7 @@ def explain(
     detector: Detector,
     image: Image,
     targets: Sequence[Target],
+    contrast: str | None = None,
 ) -> list[Explanation]:
     """Explain several detections of one image, sharing forward passes.
 
@@ -32,17 +34,23 @@ def explain(
         detector: The detector that found the targets.
         image: RGB in [0, 1], or the same placed in the detector's input by ``place``.
         targets: The questions; none gives an empty list.
+        contrast: Why this class and not that one: the class whose log-odds are taken off. The
+            method's scalar becomes ``margin``; ``Target.against`` says the same of one target.
 
     Returns:
         One explanation per target. ``measured["seconds"]`` is the call's time over its targets.
 
     Raises:
-        InputError: If there is no such method, or it needs more than this detector shows.
+        InputError: If there is no such method, it needs more than this detector shows, or it cannot
+            compare classes and is to.
+        TargetError: If the detector has no class ``contrast``, or it is a target's own.
         ExplainError: If there are not as many maps as targets, or a map has the wrong size or holds
             a value that is not finite.
     """
     if isinstance(method, str):
         method = build_method(method)
+    if contrast is not None:
+        method, targets = contrasted(method), [target.against(contrast) for target in targets]
     require(method, detector)
     if not targets:
         return []
@@ -61,6 +69,29 @@ def explain(
         _checked(method, placed.frame, target, attribution, seconds)
         for target, attribution in zip(targets, attributions, strict=True)
     ]
+
+
+def contrasted(method: Method[Any]) -> Method[Any]:
+    """The same method, of the difference between two classes.
+
+    Raises:
+        InputError: If it has no scalar, or another was chosen.
+    """
+    given: Any = method
+    fields = dataclasses.fields(given) if dataclasses.is_dataclass(given) else ()
+    usual = {field.name: field.default for field in fields}
+    if "scalar" not in usual:
+        raise InputError(
+            f"{method.name} explains no scalar that could be a margin between two classes; "
+            "contrast with another method, such as integrated_gradients or d_rise"
+        )
+    if given.scalar not in (usual["scalar"], "margin"):
+        raise InputError(
+            f"the scalar is {given.scalar!r}, but a contrast is the map of the scalar 'margin'; "
+            "leave one of them out"
+        )
+    changed: Method[Any] = dataclasses.replace(given, scalar="margin")
+    return changed
 
 
 def require(method: Method[Any], detector: Detector) -> None:

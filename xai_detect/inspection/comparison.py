@@ -76,6 +76,7 @@ def compare(
     *,
     foreground: Bool[Tensor, "i j"] | None = None,
     fill: str = "auto",
+    contrast: str | None = None,
 ) -> Comparison:
     """Explain several targets with several settings, and ask again without fore- and background.
 
@@ -87,6 +88,7 @@ def compare(
         foreground: What should matter; None takes each target's box, unless that is the whole
             image.
         fill: What removed pixels become: ``auto`` or a name in ``FILLS``.
+        contrast: The class that every question is compared with; see ``explain``.
 
     Raises:
         InputError: If there are no targets or variants, or the foreground has another size.
@@ -104,7 +106,8 @@ def compare(
     masks = [_foreground(target, size, foreground) for target in targets]
     scores = _scores(detector, placed, targets, masks, fill)
     columns = [
-        (name, explain(method, detector, placed, targets)) for name, method in variants.items()
+        (name, explain(method, detector, placed, targets, contrast))
+        for name, method in variants.items()
     ]
     rows = tuple(
         tuple(

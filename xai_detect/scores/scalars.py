@@ -8,7 +8,7 @@ take over without the object being lost.
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from xai_detect.detectors.protocol import Candidates, Detector, Raw, RawDetector, WhiteBoxDetector
@@ -83,7 +83,8 @@ def differentiable(
     """The reader of one of ``DIFFERENTIABLE`` for some targets.
 
     - ``logit``: log-odds of the confidence; for a sigmoid head the class logit.
-    - ``margin``: log-odds of the class less those of the runner-up, which is fixed at ``pixels``.
+    - ``margin``: log-odds of the class less those of the target's rival, or of the runner-up, which
+      is fixed at ``pixels``.
     - ``probability``: the confidence; it saturates near 1.
     - ``iou_probability``: confidence times IoU of the candidate's box with the target's. At the
       image itself the IoU is at its peak and has no gradient there: for paths and search only.
@@ -94,7 +95,7 @@ def differentiable(
         detector: The detector that found the targets.
         targets: The questions.
         frame: Where the image lies in the input.
-        pixels: The unchanged input; ``margin`` runs one forward pass on it.
+        pixels: The unchanged input; see ``passes_ahead``.
 
     Raises:
         InputError: If there is no such scalar, or ``margin`` is asked of a one-class detector.
@@ -113,7 +114,7 @@ def differentiable(
                 _paired_iou(found.boxes, whole) * found.log_odds[:, rows, labels].sigmoid()
             )
         case "margin":
-            rivals = _runner_ups(detector, targets, frame, pixels)
+            rivals = _rivals(detector, targets, frame, pixels)
             return lambda found: found.log_odds[:, rows, labels] - found.log_odds[:, rows, rivals]
         case _:
             side = SIDES[name]
@@ -121,14 +122,23 @@ def differentiable(
             return lambda found: (found.boxes[:, :, side] - padding) / scale
 
 
-def _runner_ups(
+def passes_ahead(name: str, targets: Sequence[Target]) -> int:
+    """Forward passes that ``differentiable`` takes: 1 where it looks for a runner-up, else 0."""
+    return int(name == "margin" and any(target.rival is None for target in targets))
+
+
+def _rivals(
     detector: WhiteBoxDetector, targets: Sequence[Target], frame: Frame, pixels: Tensor
-) -> Tensor:
+) -> Int[Tensor, "k"]:
+    """The class that each target is compared with: its rival, else the runner-up at ``pixels``."""
+    named = torch.tensor([-1 if target.rival is None else target.rival for target in targets])
+    if not passes_ahead("margin", targets):
+        return named
     with torch.no_grad():
         log_odds = detector.candidate(pixels, targets, frame).log_odds[0].clone()
     for row, target in enumerate(targets):
         log_odds[row, target.label] = -torch.inf
-    return log_odds.argmax(dim=1).cpu()
+    return torch.where(named < 0, log_odds.argmax(dim=1).cpu(), named)
 
 
 def _paired_iou(found: Float[Tensor, "b k 4"], wanted: Float[Tensor, "k 4"]) -> Tensor:
@@ -214,9 +224,9 @@ def cosine_survival(
 def margin_survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[Tensor, "b k"]:
     """The scalar ``margin`` of each target on changed images: why this class, in [0, 1].
 
-    The logistic of the log-odds by which the class leads the strongest other among the raw
-    predictions at the box (IoU >= 0.5), times the largest probability of any class there: 0 where
-    nothing is seen, a half where two classes are seen alike.
+    The logistic of the log-odds by which the class leads its rival, or the strongest other, among
+    the raw predictions at the box (IoU >= 0.5), times the largest probability of any class there: 0
+    where nothing is seen, a half where two classes are seen alike.
 
     Args:
         raw: Predictions of a batch.
@@ -227,8 +237,11 @@ def margin_survival(raw: Raw, targets: Sequence[Target], frame: Frame) -> Float[
     for target in targets:
         found = class_survival(raw, target.box, frame)
         log_odds = found.double().clamp(CERTAIN, 1 - CERTAIN).logit()
-        others = log_odds.clone()
-        others[:, target.label] = -torch.inf
+        if target.rival is None:
+            others = log_odds.clone()
+            others[:, target.label] = -torch.inf
+        else:
+            others = log_odds[:, target.rival, None]
         lead = log_odds[:, target.label] - others.amax(dim=1)
         columns.append(lead.sigmoid().to(found) * found.amax(dim=1))
     return torch.stack(columns, dim=1) if columns else raw.boxes.new_zeros(len(raw.boxes), 0)

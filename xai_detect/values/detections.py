@@ -50,6 +50,8 @@ class Target:
         candidate: The raw prediction (anchor, query or proposal) that gave the box, or ``UNKNOWN``.
         class_names: The detector's classes, in label order.
         proposal: The region a two-stage detector pooled; elsewhere the box itself.
+        rival: Index of the class that the scalar ``margin`` compares with; None takes the strongest
+            other class.
     """
 
     box: Box
@@ -58,11 +60,17 @@ class Target:
     candidate: int
     class_names: tuple[str, ...]
     proposal: Box
+    rival: int | None = None
 
     @property
     def name(self) -> str:
         """The class in words."""
         return self.class_names[self.label]
+
+    @property
+    def rival_name(self) -> str | None:
+        """The rival in words; None without one."""
+        return None if self.rival is None else self.class_names[self.rival]
 
     def as_class(self, name: str) -> "Target":
         """The same box and candidate, asked about another class.
@@ -71,7 +79,24 @@ class Target:
             TargetError: If the detector has no such class; the message suggests near names.
         """
         label = label_of(name, self.class_names)
-        return self if label == self.label else replace(self, label=label, score=math.nan)
+        if label == self.label:
+            return self
+        rival = None if label == self.rival else self.rival  # no class is compared with itself
+        return replace(self, label=label, score=math.nan, rival=rival)
+
+    def against(self, name: str) -> "Target":
+        """The same question with a rival: why this class, and not that one?
+
+        Raises:
+            TargetError: If the detector has no such class, or it is the target's own.
+        """
+        rival = label_of(name, self.class_names)
+        if rival == self.label:
+            raise TargetError(
+                f"this box is asked about as {name!r}, so it cannot be contrasted with {name!r}; "
+                "name another class"
+            )
+        return replace(self, rival=rival)
 
 
 def label_of(name: str, class_names: tuple[str, ...]) -> int:

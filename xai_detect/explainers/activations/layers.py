@@ -33,7 +33,7 @@ from xai_detect.detectors.protocol import (
     WhiteBoxDetector,
 )
 from xai_detect.errors import InputError, near
-from xai_detect.scores.scalars import differentiable
+from xai_detect.scores.scalars import differentiable, passes_ahead
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Size
 from xai_detect.values.detections import Target
@@ -142,7 +142,7 @@ class OpenLayers:
             InputError: If there is no such scalar.
         """
         read = differentiable(scalar, self._detector, self._targets, self._frame, self._pixels)
-        self.forward_passes += 1 if scalar == "margin" else 0
+        self.forward_passes += passes_ahead(scalar, self._targets)
         with torch.enable_grad():
             patches = self._patches()
             scores = read(self._found if patches is None else patches.candidates)[0]

@@ -59,7 +59,15 @@ class Odam:
     def __call__(
         self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[Target]
     ) -> list[Attribution]:
-        """Return one map per target, in the scalar's unit; ``combined`` has none."""
+        """Return one map per target, in the scalar's unit; ``combined`` has none.
+
+        Raises:
+            InputError: If a side of the box is explained and a target has a rival.
+        """
+        if self.part in SIDES and any(target.rival is not None for target in targets):
+            raise InputError(
+                f"part is {self.part!r}, a place, but a contrast compares classes; use part='class'"
+            )
         layers = OpenLayers(detector, placed, targets, self.layer)
         if self.part == "combined":
             found = self._combined(layers, targets)

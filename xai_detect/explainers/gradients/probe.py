@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.scores.scalars import differentiable
+from xai_detect.scores.scalars import differentiable, passes_ahead
 from xai_detect.values.detections import Target
 from xai_detect.values.frame import Placed
 
@@ -44,7 +44,7 @@ class Probe:
         """
         self._read = differentiable(scalar, detector, targets, placed.frame, placed.pixels)
         self.pixels = placed.pixels
-        self.forward_passes = 1 if scalar == "margin" else 0
+        self.forward_passes = passes_ahead(scalar, targets)
         self.backward_passes = 0
         self._detector = detector
         self._targets = targets

@@ -68,7 +68,8 @@ class SightedGradients:
         most: Most gradient evaluations for each target.
         tolerance: No more pieces are cut once all together miss less than this share of the gain.
         baseline: Start of the path; see ``baseline_image``.
-        scalar: ``logit``, why the class is detected, or ``margin``, why not the runner-up.
+        scalar: ``logit``, why the class is detected, or ``margin``, why not its rival or the
+            runner-up.
     """
 
     name: ClassVar[str] = "sighted_gradients"
@@ -100,7 +101,7 @@ class SightedGradients:
         """Return attributions in floored log-odds per pixel, summed over colours."""
         row = SCALARS.index(self.scalar)
         return [
-            self.pair(detector, placed, target, both=row == 1)[row].attribution
+            self.pair(detector, placed, target, rival=target.rival, both=row == 1)[row].attribution
             for target in targets
         ]
 

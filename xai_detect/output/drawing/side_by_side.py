@@ -95,6 +95,9 @@ def _question(axes: Axes, comparison: Comparison, row: int, words: Catalogue) ->
     _outline(axes, comparison, row, "#e8308a")
     target, score = panel.explanation.target, panel.values["score"]
     name = drawn_name(target.name, target.label, words)
+    if target.rival is not None:
+        rival = drawn_name(target.class_names[target.rival], target.rival, words)
+        name = words.say("comparison.class_not", **{"class": name, "rival": rival})
     axes.set_ylabel(f"{name}  {score:.2f}", color=INK, fontsize=10, fontweight="bold")
     background, foreground = (panel.values[name] for name in REMOVALS)
     said = words.say("comparison.removed", background=background, foreground=foreground)
