@@ -207,3 +207,16 @@ def test_mistakes_are_one_line(typed, toy, tmp_path, words, message):  # noqa: A
     assert code == 1
     assert message in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_captum_integrates_where_it_is_asked_to(typed, toy, tmp_path):  # noqa: ARG001
+    image = saved(tmp_path / "red.png", scene(("red", 2, 3)))
+    words = (image, "--json", "--setting", "steps=4", "--setting", "baseline=black")
+    (plain,), (theirs,) = (
+        json.loads(typed(*words, *more)[1])["maps"] for more in ((), ("--setting", "engine=captum"))
+    )
+    assert (plain["settings"]["engine"], theirs["settings"]["engine"]) == ("shared", "captum")
+    assert theirs["sum"] == pytest.approx(plain["sum"], rel=1e-5)
+    code, _, err = typed(*words, "--setting", "engine=mine")
+    assert code == 1
+    assert "choose from shared, captum" in err

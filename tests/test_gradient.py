@@ -1,10 +1,14 @@
 """Integrated gradients and input x gradient, by hand and against a slow second implementation."""
 
+from pathlib import Path
+
 import captum.attr
 import pytest
 import torch
+from test_torchvision import lively
 from toy import CELL, GAIN, ToyDetector, scene
 
+from xai_detect.detectors.load import load_detector
 from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients import path
@@ -17,6 +21,7 @@ from xai_detect.explainers.methods import build_method
 from xai_detect.inspection.image import detect
 from xai_detect.values import fills
 from xai_detect.values.frame import Frame
+from xai_detect.values.images import load_image
 
 
 def found(detector, image):
@@ -69,6 +74,90 @@ def test_fixed_steps_match_captum_used_directly():
     method = IntegratedGradients(steps=64, max_steps=64, baseline="black")
     (map_,) = explain(method, detector, image, [target])
     torch.testing.assert_close(map_.heatmap, direct[0].sum(dim=0).float(), rtol=1e-3, atol=1e-4)
+
+
+def test_captum_integrates_the_same_path_by_the_same_rule():
+    """Both engines and Captum by itself, at fixed points and with points doubled."""
+    detector, image = ToyDetector(curved=True), scene(("green", 0, 0), ("red", 4, 4))
+    targets = found(detector, image)
+    settings = {"steps": 10, "max_steps": 40, "tolerance": 1e-9, "baseline": "black"}
+    shared, theirs, plain = (
+        explain(IntegratedGradients(**settings, **how), detector, image, targets)
+        for how in ({"rule": "gausslegendre"}, {"engine": "captum"}, {})
+    )
+    for row, target in enumerate(targets):
+        engine = captum.attr.IntegratedGradients(lambda x, asked=target: detector.score(x, asked))
+        direct = engine.attribute(image[None], baselines=torch.zeros(1, 3, 64, 64), n_steps=20)
+        largest = float(direct.abs().sum(dim=1).max())
+        for made in (shared, theirs):
+            torch.testing.assert_close(
+                made[row].heatmap, direct[0].sum(dim=0).float(), rtol=0, atol=1e-5 * largest
+            )
+        difference = (plain[row].heatmap - theirs[row].heatmap).abs().max()
+        assert (
+            1e-5 * largest < float(difference) < 0.05 * largest
+        )  # another rule, the same integral
+        assert (theirs[row].measured["steps"], theirs[row].settings["engine"]) == (30, "captum")
+
+
+SAMPLE = Path(__file__).parents[1] / "datasets" / "screening_sample" / "images" / "val"
+
+
+@pytest.mark.parametrize("of", ["ultralytics", "torchvision"])
+def test_engines_agree_on_networks_and_a_scan(of):
+    scan = load_image(min(SAMPLE.iterdir()))
+    detector = lively("faster_rcnn") if of == "torchvision" else load_detector("screening")
+    targets = list(detect(detector, scan, 0.0))[:2]
+    shared, theirs = (
+        explain(
+            IntegratedGradients(6, 6, rule="gausslegendre", engine=engine), detector, scan, targets
+        )
+        for engine in ("shared", "captum")
+    )
+    for one, other in zip(shared, theirs, strict=True):
+        largest = float(one.heatmap.abs().max())
+        assert largest > 0
+        torch.testing.assert_close(one.heatmap, other.heatmap, rtol=0, atol=1e-5 * largest)
+        assert one.measured["backward_passes"] == other.measured["backward_passes"] == 12
+        assert one.measured["forward_passes"] + 6 == other.measured["forward_passes"] == 14
+
+
+def test_targets_that_are_complete_are_integrated_no_further():
+    """A straight score is complete at once; one that bends is integrated with more points."""
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    for engine in ("shared", "captum"):
+        method = IntegratedGradients(
+            2, 64, tolerance=0.02, baseline="black", engine=engine, rule="gausslegendre"
+        )
+        straight, bent = (
+            explain(method, one, image, [target])[0].measured for one in (ToyDetector(), detector)
+        )
+        assert (straight["steps"], straight["backward_passes"]) == (2, 2)
+        assert straight["forward_passes"] == 4
+        assert bent["completeness_error"] < 0.02
+        assert 2 < bent["steps"] == bent["backward_passes"] <= 64
+
+
+@pytest.mark.parametrize("engine", ["shared", "captum"])
+def test_passes_of_a_whole_path_are_foretold(engine):
+    detector, image = ToyDetector(curved=True), scene(("red", 2, 3))
+    (target,) = found(detector, image)
+    method = IntegratedGradients(3, 25, 1e-9, "black", engine=engine, rule="gausslegendre")
+    detector.module.seen.clear()
+    (spent, *_) = explain(method, detector, image, [target] * 2)
+    counted = spent.measured["forward_passes"], spent.measured["backward_passes"]
+    assert counted == method.expected_passes(2) == ((23, 42) if engine == "shared" else (44, 42))
+    assert sum(detector.module.seen) == counted[0]
+
+
+def test_engines_and_rules_that_do_not_exist_are_named():
+    with pytest.raises(InputError, match="the engine of integrated_gradients is 'capt'; choose"):
+        IntegratedGradients(engine="capt")
+    with pytest.raises(InputError, match="the rule of integrated_gradients is 'simpson'; choose"):
+        IntegratedGradients(rule="simpson")
+    with pytest.raises(InputError, match="Captum integrates a path as a whole"):
+        IntegratedGradients(engine="captum", rule="pieces")
 
 
 def test_steps_grow_until_the_map_is_complete():

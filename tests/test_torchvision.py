@@ -81,11 +81,11 @@ def ssd():
 FAMILIES = {"faster_rcnn": faster_rcnn, "retinanet": retinanet, "fcos": fcos, "ssd": ssd}
 
 
-@pytest.fixture(params=FAMILIES)
-def detector(request):
+def lively(family):
+    """A small network of a family whose head finds things."""
     state = torch.get_rng_state()
     torch.manual_seed(3)
-    network, head = FAMILIES[request.param]()
+    network, head = FAMILIES[family]()
     with torch.no_grad():
         for parameter in head.parameters():
             if parameter.ndim > 1:
@@ -94,6 +94,11 @@ def detector(request):
                 parameter.normal_(std=0.3)
     torch.set_rng_state(state)
     return TorchvisionDetector(network, NAMES, Provenance("tiny", "torchvision", "", "photo", "96"))
+
+
+@pytest.fixture(params=FAMILIES)
+def detector(request):
+    return lively(request.param)
 
 
 @pytest.fixture

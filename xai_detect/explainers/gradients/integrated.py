@@ -1,4 +1,4 @@
-"""Gradients and path integrals at the level of the input, through Captum.
+"""Gradients and path integrals at the level of the input.
 
 The network runs on *input* pixels; gradients are pulled back to *image* pixels once, at the end,
 which is exact because placing an image in the input is linear. Padding never receives attribution.
@@ -16,6 +16,7 @@ from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.errors import InputError
 from xai_detect.explainers.gradients.path import StraightPath
 from xai_detect.explainers.gradients.probe import Probe
+from xai_detect.explainers.gradients.whole_path import ENGINES, WholePath
 from xai_detect.explainers.protocol import Attribution, Needs
 from xai_detect.values import fills
 from xai_detect.values.detections import Target
@@ -25,6 +26,8 @@ from xai_detect.values.images import load_image
 TOGETHER = 12
 """Most targets that share a path: what is held for each until its map is complete fills memory."""
 
+RULES = ("auto", "pieces", "gausslegendre")
+"""How ``IntegratedGradients`` integrates; it says what each is."""
 
 POINTLESS = "iou_probability"
 """The scalar that has no gradient at the image itself: its IoU is at its peak there."""
@@ -181,18 +184,22 @@ class IntegratedGradients:
 
     The map sums to ``score(image) - score(baseline)`` up to ``completeness_error``. Detectors
     saturate: nearly all of the score is won in the first tenth of the path, where equal steps are
-    too coarse. So the path is cut into pieces, short where it starts, Captum integrates each by the
-    midpoint rule, and a piece whose attributions miss its own score difference is cut again.
+    too coarse. So the path is cut into pieces, short where it starts, each is integrated by the
+    midpoint rule, and a piece whose attributions miss its own score difference is cut again. The
+    rule ``gausslegendre`` takes the whole path at once, as is usual elsewhere, and more points.
 
     Sundararajan, Taly, Yan, "Axiomatic Attribution for Deep Networks", ICML 2017.
 
     Attributes:
-        steps: Pieces to begin with, between the squares of equal steps; with ``max_steps`` the
-            same, nothing is cut again.
+        steps: Pieces to begin with, between the squares of equal steps, or points of the whole
+            path; with ``max_steps`` the same, nothing is cut again or doubled.
         max_steps: Most gradient evaluations; they serve up to twelve targets at once.
         tolerance: Completeness error to stay under, as a share of the score difference.
         baseline: Start of the path; see ``baseline_image``.
         scalar: What is explained: a name in ``DIFFERENTIABLE``.
+        engine: ``shared``, where one forward pass serves all targets; or ``captum``, Captum's own
+            integrated gradients, run for each target: the same map by the same rule.
+        rule: ``pieces``, ``gausslegendre``, or ``auto``: ``pieces`` if shared, else the other.
     """
 
     name: ClassVar[str] = "integrated_gradients"
@@ -207,8 +214,21 @@ class IntegratedGradients:
     tolerance: float = 0.05
     baseline: str = "auto"
     scalar: str = "logit"
+    engine: str = "shared"
+    rule: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, known in (("engine", ENGINES), ("rule", RULES)):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"the {name} of {self.name} is {getattr(self, name)!r}; "
+                    f"choose from {', '.join(known)}"
+                )
+        if self.engine == "captum" and self.rule == "pieces":
+            raise InputError(
+                "Captum integrates a path as a whole, but rule is 'pieces'; leave rule out, or use "
+                "engine='shared'"
+            )
         if not 1 <= self.steps <= self.max_steps:
             raise InputError(
                 f"steps is {self.steps} and max_steps {self.max_steps}; "
@@ -224,13 +244,18 @@ class IntegratedGradients:
     def attribute(self, probe: Probe, placed: Placed, detector: Detector) -> list[Attribution]:
         """Attributions from the gradients of a probe."""
         start = baseline_image(placed.image, self.baseline, detector.provenance.domain)
-        path = StraightPath(probe, placed.frame.to_input(start[None]), probe.pixels)
+        ends = placed.frame.to_input(start[None]), probe.pixels
+        path = StraightPath(probe, *ends) if self._cut else WholePath(probe, *ends, self.engine)
         mean_gradient, attributed = path.integrate(self.steps, self.max_steps, self.tolerance)
         maps = placed.frame.attributions(mean_gradient, placed.image - start)
         return [
             Attribution(heatmap, _measured(probe, path, attributed, row))
             for row, heatmap in enumerate(maps)
         ]
+
+    @property
+    def _cut(self) -> bool:
+        return self.rule == "pieces" or (self.rule == "auto" and self.engine == "shared")
 
     def brief(self) -> "IntegratedGradients":
         """A coarser map of the same kind, to compare with: no more than 24 evaluations."""
@@ -242,14 +267,25 @@ class IntegratedGradients:
         )
 
     def expected_passes(self, targets: int) -> tuple[float, float]:
-        """About 24 evaluations where pieces may be cut again, as measured on COCO detectors."""
+        """About 24 evaluations where pieces may be cut again, as measured on COCO detectors.
+
+        Points of a whole path are doubled as often as they may be, if need be.
+        """
+        if not self._cut:
+            evaluations = float(self.steps)
+            while 2 * evaluations + self.steps <= self.max_steps:
+                evaluations = 2 * evaluations + self.steps
+            runs = targets if self.engine == "captum" else paths_of(targets)
+            return evaluations * runs + 2 * paths_of(targets), evaluations * targets
         if self.steps + 2 > self.max_steps:
             return float((self.steps + 2) * paths_of(targets)), float(self.steps * targets)
         evaluations = float(min(24, self.max_steps))
         return (evaluations + self.steps + 1) * paths_of(targets), evaluations * targets
 
 
-def _measured(probe: Probe, path: StraightPath, attributed: Tensor, row: int) -> dict[str, float]:
+def _measured(
+    probe: Probe, path: StraightPath | WholePath, attributed: Tensor, row: int
+) -> dict[str, float]:
     scores = float(path.first[row]), float(path.last[row])
     return {
         **completeness(*scores, float(attributed[row])),

@@ -3,7 +3,6 @@
 import math
 from typing import NamedTuple
 
-import captum.attr
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -194,27 +193,10 @@ class StraightPath:
     def _gradient(
         self, low: float, high: float, rows: Int[Tensor, "r"]
     ) -> Float[Tensor, "r 3 i j"]:
-        """Captum's midpoint rule on one piece of the path: its average gradient.
-
-        Captum differentiates one target at a time; its gradient function is replaced by one that
-        returns several targets' gradients of the same forward pass, stacked along the channels.
-        """
-
-        def all_targets(inputs: tuple[Tensor], **_settings: object) -> tuple[Tensor]:
-            gradients, _scores = self._probe.gradients(inputs[0], rows.tolist())
-            return (gradients.flatten(0, 1)[None],)
-
-        engine = captum.attr.IntegratedGradients(self._probe.scores, multiply_by_inputs=False)
-        engine.gradient_func = all_targets
-        stacked = engine.attribute(
-            torch.add(self._start, self._change, alpha=high),
-            baselines=torch.add(self._start, self._change, alpha=low),
-            n_steps=1,
-            method="gausslegendre",
-        )
+        """The average gradient on one piece of the path by the midpoint rule."""
         self.evaluations += 1
-        unstacked: Tensor = stacked[0].unflatten(0, (-1, 3))
-        return unstacked
+        middle = torch.add(self._start, self._change, alpha=(low + high) / 2)
+        return self._probe.gradients(middle, rows.tolist())[0]
 
     def _scores(self, position: float) -> Float[Tensor, "k"]:
         with torch.no_grad():

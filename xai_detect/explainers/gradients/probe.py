@@ -52,8 +52,12 @@ class Probe:
 
     def scores(self, pixels: Float[Tensor, "1 3 i j"]) -> Float[Tensor, "k"]:
         """The scalar of every target, differentiable in ``pixels``."""
-        self.forward_passes += 1
-        return self._read(self._detector.candidate(pixels, self._targets, self._frame))[0]
+        return self.batch_scores(pixels)[0]
+
+    def batch_scores(self, pixels: Float[Tensor, "n 3 i j"]) -> Float[Tensor, "n k"]:
+        """The scalar of every target at several points, differentiable in ``pixels``."""
+        self.forward_passes += len(pixels)
+        return self._read(self._detector.candidate(pixels, self._targets, self._frame))
 
     def gradients(
         self, pixels: Float[Tensor, "1 3 i j"], rows: Sequence[int] | None = None

@@ -1,8 +1,8 @@
 """Gradients averaged over many points: noisy copies of the image, or paths from many references.
 
 One forward pass per point serves all targets, and the random numbers come from a generator of the
-method's own. Captum's ``NoiseTunnel`` and ``GradientShap`` draw from the global generators and
-differentiate one target at a time; the tests compare with them.
+method's own. Nothing of Captum runs here: its ``NoiseTunnel`` and ``GradientShap`` draw from the
+global generators and differentiate one target at a time; the tests compare with them.
 """
 
 from collections.abc import Sequence
