@@ -18,6 +18,7 @@ from .output.exchange import (
 )
 from .output.folder.load import load_run
 from .output.run import save
+from .scores.function import score_function
 from .trust.policy import read_policy
 from .trust.references import Reference, as_reference
 from .trust.verdict import judge
@@ -62,6 +63,7 @@ __all__ = [
     "read_policy",
     "save",
     "save_classifier",
+    "score_function",
     "to_coco_results",
     "to_supervision",
     "weigh",
