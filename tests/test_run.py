@@ -588,7 +588,7 @@ def test_a_replaced_image_that_cannot_be_read_has_no_verdict(tmp_path):
 def test_what_changes_about_a_held_image_is_written_and_drawn(tmp_path):
     (path,) = files_in(tmp_path / "x", a="one")
     write_run(tmp_path / "run", [path])
-    picture = next((tmp_path / "run" / "views").glob("*[0-9a-f].png"))
+    picture = tmp_path / "run" / "views" / f"{file_name(str(path))}.png"
     before = picture.read_bytes()
     fates = (Fate(Kind.RIGHT, "zebra", 0.8), Fate(Kind.BACKGROUND))
     missed = Outcome(fates, (Missed("zebra", (1.0, 2.0, 3.5, 4.0)),))

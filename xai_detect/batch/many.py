@@ -11,6 +11,7 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.evaluate import Inspector
 from xai_detect.evaluation.outcomes import GroundTruth, outcome
+from xai_detect.evaluation.parts import parts_found
 from xai_detect.inspection.image import detect
 from xai_detect.output.folder.load import read_inspection
 from xai_detect.output.folder.pixels import image_sha256, quantised
@@ -21,7 +22,7 @@ from xai_detect.values.files import file_sha256
 from xai_detect.values.findings import Inspection
 from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
-from xai_detect.values.truth import Outcome, Scan
+from xai_detect.values.truth import Scan
 
 SAMPLED = 5
 """Images looked at to foretell the cost of a run."""
@@ -61,7 +62,7 @@ def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
         if name in run.done:
             record = run.record(name)
             if record.image_sha256 == image_sha256(quantised(image.image)):
-                run.revise(record, name, ids[name], record.outcome)
+                run.revise(record, name, ids[name], record.outcome, record.parts)
                 return read_inspection(run.folder, run.header.provenance, record)
         inspection = judge(image, name, found)
         run.add(inspection, image_id=ids[name], anew=True)
@@ -108,9 +109,8 @@ def inspect_all(
             except XaiDetectError as error:
                 run.fail(str(path), str(error))
             else:
-                compared = _outcome(truth, scan, inspection.detections)
                 run.add(
-                    replace(inspection, outcome=compared),
+                    _compared(truth, scan, inspection, run.header.lang),
                     image_id=scan.image_id if scan is not None else None,
                     file_sha256=digest,
                     anew=True,
@@ -123,9 +123,23 @@ def _compare_again(
 ) -> None:
     """Bring a held image up to date: its file may have been moved, its annotations corrected."""
     record = run.record(source)
-    compared = _outcome(truth, scan, record.detections)
-    run.revise(record, str(path), scan.image_id if scan is not None else None, compared)
+    if truth is None or scan is None:
+        run.revise(record, str(path), None, None)
+        return
+    parts = record.parts
+    if any(item.parts for item in scan.items):
+        inspection = read_inspection(run.folder, run.header.provenance, record)
+        parts = parts_found(truth, scan, inspection, run.header.lang)
+    compared = outcome(truth, scan, record.detections)
+    run.revise(record, str(path), scan.image_id, compared, parts)
 
 
-def _outcome(truth: GroundTruth | None, scan: Scan | None, found: Detections) -> Outcome | None:
-    return None if truth is None or scan is None else outcome(truth, scan, found)
+def _compared(
+    truth: GroundTruth | None, scan: Scan | None, inspection: Inspection, language: str
+) -> Inspection:
+    """An inspection held against the annotations of its image, where there are any."""
+    if truth is None or scan is None:
+        return inspection
+    found = outcome(truth, scan, inspection.detections)
+    parts = parts_found(truth, scan, inspection, language)
+    return replace(inspection, outcome=found, parts=parts)

@@ -59,7 +59,7 @@ def references_with_truth(
     """
     pairs, _ = pair_classes(detector.class_names, dataset.class_names)
     own = {theirs: ours for ours, theirs in pairs.items()}
-    scans = {scan.path.parent.resolve() / scan.path.name: scan for scan in dataset.scans}
+    scans = by_path(dataset)
     if names is not None:
         gone = set(names) - set(map(str, scans))
         if gone:
@@ -78,6 +78,11 @@ def references_with_truth(
             f"knows; expected at least {LEAST}, with several classes among them"
         )
     return chosen
+
+
+def by_path(dataset: Dataset) -> dict[Path, Scan]:
+    """The images of a data set by the path under which they are references."""
+    return {scan.path.parent.resolve() / scan.path.name: scan for scan in dataset.scans}
 
 
 def _annotated(detector: Detector, path: Path, scan: Scan, own: Mapping[int, int]) -> Reference:

@@ -37,6 +37,7 @@ def inspect(
     from xai_detect.batch.many import inspect_all
     from xai_detect.batch.sources import find_sources
     from xai_detect.commands import ending, judging, prepare
+    from xai_detect.commands.usual import with_usual
     from xai_detect.output.run import open_run
 
     sources, as_class = find_sources(source), options.only("--class", asked)
@@ -48,12 +49,12 @@ def inspect(
         found, agreed, sources, references=references, other=second, device=device, out=out,
         as_class=as_class, foreground=foreground,
     )  # fmt: skip
+    known = with_usual(known, judge)
     given = {"truth": truth, "engine": engine, "foreground": foreground}
     header = judge.header(conf, iou, given, known)
     run = open_run(out, header, command=prepare.command())
     held = run.recognise(sources)
-    left = [path for path in sources if path not in held]
-    judging.tell_work(judge, left, conf, len(held), out)
+    judging.tell_work(judge, [path for path in sources if path not in held], conf, len(held), out)
     with progress.work(run, "inspecting", len(sources), agreed.words) as step:
         inspect_all(found, sources, run, judge, held=held, confidence=conf, step=step, truth=known)
     ending.tell_run(run.finish(), {str(path) for path in sources}, as_json, fail_on)

@@ -11,14 +11,22 @@ from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES, level_word
 from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
-from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json
+from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json, parts_to_json
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.decided import decided, decided_lines
 from xai_detect.output.report.items import item_sentence, shared_items
-from xai_detect.output.report.outcomes import fate_sentence, missed_words, outcome_words
+from xai_detect.output.report.outcomes import (
+    fate_sentence,
+    missed_words,
+    outcome_words,
+    parts_of,
+)
 from xai_detect.values.findings import Level
 from xai_detect.values.json import Json, plain
 from xai_detect.words.catalogue import ENGLISH, Catalogue, spoken
+
+SELDOM = 0.1
+"""So few confirmed detections have as little on the parts that are usual: then it is said."""
 
 
 def run_lines(run: Run, shown: Sequence[Record], name: Callable[[str], str] = str) -> str:
@@ -68,6 +76,8 @@ def _record_lines(record: Record, name: Callable[[str], str], words: Catalogue) 
             sentence=verdict.sentence,
         )
         yield f"  {said}{_outcome(record, row, words)}"
+        if (parts := parts_of(record, row)) is not None and parts.lower <= SELDOM:
+            yield f"    {parts.sentence}"
         if asked is not None:
             yield f"    {words.say('told.asked', asked=asked.name, sentence=asked.sentence)}"
     for group in shared_items(record.detections):
@@ -97,6 +107,7 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             "asked": asked_to_json(record.asked[row]),
             "right": None if record.outcome is None else record.outcome.right[row],
             "outcome": _outcome_json(record, row, spoken(run.header.lang)),
+            "parts": record.parts and parts_to_json(record.parts)[row],
         }
         for record in shown
         for row, found in enumerate(record.detections)

@@ -2,7 +2,7 @@
 
 Category ids have gaps, so labels are positions in the file's category list and the ids are kept
 beside them. ``iscrowd`` marks a region of many objects. ``area`` is the mask's. Images that are
-views of one thing share a ``case``, which COCO itself does not know.
+views of one thing share a ``case``, and objects have ``parts``, which COCO itself does not know.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from xai_detect.data import files
+from xai_detect.data import files, parts
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.values.json import Json, read_json, write_json
@@ -36,6 +36,7 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
     categories = list(_rows(source, "categories", ("id", "name"), path, problems))
     names = tuple(str(row["name"]) for row in categories)
     labels = {row["id"]: label for label, row in enumerate(categories)}
+    points = [_texts(row.get("keypoints")) for row in categories]
     named = {row["id"]: row for row in _rows(source, "images", ("id", "file_name"), path, problems)}
     annotations: dict[int | str, list[Row]] = {image_id: [] for image_id in named}
     needed = ("id", "image_id", "category_id", "bbox")
@@ -57,7 +58,7 @@ def read_coco(path: Path, images: Path | None = None) -> Dataset:
             problems.append(f"{error}; the image is left out")
             continue
         _compare(row, size, problems)
-        items = [_item(row, labels, names, size, problems) for row in annotations[image_id]]
+        items = [_item(row, labels, names, points, size, problems) for row in annotations[image_id]]
         found = tuple(item for item in items if item is not None)
         case = str(row.get("case") or "")
         scans.append(Scan(str(row["file_name"]), image, image_id, size, found, case))
@@ -126,6 +127,7 @@ def _item(
     row: Row,
     labels: Mapping[int | str, int],
     names: tuple[str, ...],
+    points: list[tuple[str, ...]],
     size: tuple[int, int],
     problems: list[str],
 ) -> Item | None:
@@ -141,20 +143,30 @@ def _item(
     box = files.fit((x, y, x + width, y + height), size, what, problems)
     if box is None:
         return None
-    area = row.get("area")
+    area, label = row.get("area"), labels[row["category_id"]]
     return Item(
         box=box,
-        label=labels[row["category_id"]],
+        label=label,
         area=float(area) if area is not None and _is_number(area) else files.area_of(box),
         crowd=bool(row.get("iscrowd", 0)),
         difficult=bool(row.get("ignore", 0)),
-        raw_label=names[labels[row["category_id"]]],
+        raw_label=names[label],
         source_id=row["id"],
+        parts=parts.read_parts(row, points[label], box, size, what, problems),
     )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """A list of texts; empty if it is none."""
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _parts_of(item: Item) -> dict[str, Json]:
+    return {part.name: parts.part_to_coco(part) for part in item.parts}
 
 
 def write_coco(dataset: Dataset, path: Path) -> None:
@@ -180,6 +192,7 @@ def write_coco(dataset: Dataset, path: Path) -> None:
                     "area": item.area,
                     "iscrowd": int(item.crowd),
                     "ignore": int(item.difficult),
+                    **({"parts": _parts_of(item)} if item.parts else {}),
                 }
                 for class_id in ids
             ]

@@ -8,6 +8,7 @@ from xai_detect.data.classes import pair_classes, relabel
 from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
 from xai_detect.measures.mistakes import mistakes
+from xai_detect.trust.parts import Usual
 from xai_detect.values.detections import Detections
 from xai_detect.values.truth import Fate, Kind, Missed, Outcome, Scan
 
@@ -21,12 +22,14 @@ class GroundTruth:
         labels: The data set's label of each of the detector's labels that it shares.
         class_names: The data set's classes, in label order.
         category_ids: The data set's id of each of the detector's classes; see ``category_ids``.
+        usual: On which parts the evidence of confirmed detections lies; None where unknown.
     """
 
     scans: Mapping[Path, Scan]
     labels: Mapping[int, int]
     class_names: tuple[str, ...]
     category_ids: tuple[int | str, ...]
+    usual: Usual | None = None
 
     def scan(self, source: str | Path) -> Scan | None:
         """The annotations of an image; None if it is not annotated."""

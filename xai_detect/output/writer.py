@@ -36,7 +36,7 @@ from xai_detect.output.folder.load import (
     read_record,
     read_records,
 )
-from xai_detect.output.folder.outcomes import outcome_to_json
+from xai_detect.output.folder.outcomes import outcome_to_json, parts_to_json
 from xai_detect.output.folder.pixels import encode_maps, encode_png, image_sha256, quantised
 from xai_detect.output.folder.recognise import recognised
 from xai_detect.output.folder.records import Record, file_name, record_to_json
@@ -44,7 +44,7 @@ from xai_detect.output.report import page as report
 from xai_detect.output.sessions import now, session
 from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet
 from xai_detect.values.files import PART, FolderLock, append_line, write_bytes
-from xai_detect.values.findings import Inspection
+from xai_detect.values.findings import Inspection, PartsFound
 from xai_detect.values.json import as_mapping, plain, read_json, write_json
 from xai_detect.values.truth import Outcome
 
@@ -143,7 +143,12 @@ class RunWriter:
         self._failed.pop(inspection.source, None)
 
     def revise(
-        self, record: Record, source: str, image_id: int | str | None, outcome: Outcome | None
+        self,
+        record: Record,
+        source: str,
+        image_id: int | str | None,
+        outcome: Outcome | None,
+        parts: tuple[PartsFound | None, ...] = (),
     ) -> None:
         """Bring an image that the folder holds up to date: where it lies, what is known about it.
 
@@ -154,11 +159,14 @@ class RunWriter:
             source: Where the image lies now.
             image_id: The data set's own id of it.
             outcome: How its detections compare with the annotations as they are now.
+            parts: Where on its annotated object the evidence for each detection lies.
 
         Raises:
             InputError: If the disk refuses.
         """
-        if (record.source, record.image_id, record.outcome) == (source, image_id, outcome):
+        known = {"parts": parts_to_json(parts)}
+        now = (record.source, record.image_id, record.outcome, parts_to_json(record.parts))
+        if now == (source, image_id, outcome, known["parts"]):
             return
         if record.source != source:
             self._forget(source)  # the image that lay there is gone: this one took its place
@@ -167,7 +175,7 @@ class RunWriter:
             self._draw(replace(inspection, source=source, outcome=outcome), record.name)
         path = self._record_path(record.name)
         changed = {"source": source, "image_id": image_id, "outcome": outcome_to_json(outcome)}
-        write_json(path, {**as_mapping(read_json(path)), **changed})
+        write_json(path, {**as_mapping(read_json(path)), **changed, **known})
         del self._held[record.source]
         self._held[source] = _held(record)._replace(image_id=image_id)
         self._failed.pop(source, None)

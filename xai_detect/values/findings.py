@@ -144,6 +144,41 @@ class Asked:
     sentence: str
 
 
+@dataclass(frozen=True, slots=True)
+class PartShare:
+    """How much of the positive evidence for a detection lies on one part of its object.
+
+    Attributes:
+        name: Of the part.
+        share: Of all positive evidence, in [0, 1]; NaN without any.
+        chance: Share of the image that the part covers: what an even map would show.
+    """
+
+    name: str
+    share: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartsFound:
+    """Where on its object the evidence for a detection lies, against what is usual for its class.
+
+    Attributes:
+        shares: Of each annotated part.
+        here: Share on the telling parts, those that usually hold more than chance; NaN where
+            nothing usual is known.
+        usual: The same of confirmed detections of the class, their median; NaN likewise.
+        lower: Share of these that have as little on the telling parts, in [0, 1]; NaN likewise.
+        sentence: That in words; empty likewise.
+    """
+
+    shares: tuple[PartShare, ...]
+    here: float = math.nan
+    usual: float = math.nan
+    lower: float = math.nan
+    sentence: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
     """Everything about one image; all sequences have one entry per detection.
@@ -162,6 +197,8 @@ class Inspection:
         asked: What became of the class that was asked about; None where none was.
         provenance: The detector behind it.
         outcome: Comparison with annotations; None if there are none.
+        parts: Where on its object the evidence for each detection lies; None, or empty as a whole,
+            where no parts are annotated.
     """
 
     source: str
@@ -175,3 +212,4 @@ class Inspection:
     asked: tuple[Asked | None, ...]
     provenance: Provenance
     outcome: Outcome | None = None
+    parts: tuple[PartsFound | None, ...] = ()

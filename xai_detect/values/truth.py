@@ -58,6 +58,35 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A named part of an annotated object.
+
+    Attributes:
+        name: Such as ``head``.
+        size: ``(height, width)`` of the image, in pixels.
+        runs: Lengths of runs of pixels beside and on the part, in turn, down the columns: an
+            uncompressed run-length code as COCO has it.
+    """
+
+    name: str
+    size: Size
+    runs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if sum(self.runs) != self.size[0] * self.size[1] or min(self.runs, default=0) < 0:
+            raise InputError(
+                f"the part {self.name!r} has runs of {sum(self.runs)} pixels in an image of "
+                f"{self.size}; expected one for each pixel"
+            )
+
+    def mask(self) -> Bool[Tensor, "h w"]:
+        """Where it is, in image pixels."""
+        runs = torch.tensor(self.runs, dtype=torch.int64)
+        on = (torch.arange(len(runs)) % 2 == 1).repeat_interleave(runs)
+        return on.reshape(self.size[1], self.size[0]).T.contiguous()
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One annotated object or region.
 
@@ -70,6 +99,7 @@ class Item:
         difficult: Whether this object need not be found; its detection is not judged.
         raw_label: The label as it is written in the file, before any pairing or merging.
         source_id: The data set's own id of the annotation; None in formats that have none.
+        parts: Those of its parts that are annotated.
     """
 
     box: Box
@@ -79,6 +109,7 @@ class Item:
     difficult: bool = False
     raw_label: str = ""
     source_id: int | str | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

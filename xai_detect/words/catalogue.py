@@ -9,7 +9,7 @@ import locale
 import os
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,14 @@ PERCENT = {"en": " %", "ko": "%"}
 """The sign after a number, by language."""
 
 LANGUAGES = tuple(PERCENT)
+
+
+FRACTIONS = {
+    "none": 0.0, "twentieth": 0.05, "tenth": 0.1, "fifth": 0.2, "quarter": 0.25, "third": 1 / 3,
+    "two_fifths": 0.4, "half": 0.5, "three_fifths": 0.6, "two_thirds": 2 / 3,
+    "three_quarters": 0.75, "four_fifths": 0.8, "nine_tenths": 0.9, "all": 1.0,
+}  # fmt: skip
+"""Shares that have words."""
 
 
 class _Filling(string.Formatter):
@@ -59,6 +67,17 @@ class Catalogue:
         """So many ``images``, ``detections`` or ``files``."""
         amount = {0: "none", 1: "one"}.get(count, "many")
         return self.say(f"count.{what}_{amount}", count=count)
+
+    def listed(self, names: Sequence[str]) -> str:
+        """Names in a row, as they stand in a sentence."""
+        if len(names) < 2:
+            return "".join(names)
+        return self.say("count.list", first=", ".join(names[:-1]), last=names[-1])
+
+    def fraction(self, share: float) -> str:
+        """About how much a share in [0, 1] is, without a digit."""
+        near = min(FRACTIONS, key=lambda name: abs(FRACTIONS[name] - share))
+        return self.say(f"fraction.{near}")
 
     def known(self, table: str, name: str, otherwise: str | None = None) -> str:
         """The word for a name that may come from elsewhere; where there is none, ``otherwise``."""

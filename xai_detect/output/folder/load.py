@@ -114,6 +114,7 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
         verdicts=record.verdicts,
         asked=record.asked,
         outcome=record.outcome,
+        parts=record.parts,
         provenance=provenance,
     )
 

@@ -1,9 +1,21 @@
-"""How the detections of one image compare with its annotations, to JSON and back.
+"""How the detections of one image compare with its annotations and their parts, to JSON and back.
 
 Everything read back is checked like any other input: a run folder may come from a stranger.
 """
 
-from xai_detect.values.json import Json, as_box, as_list, as_mapping, as_number, as_text, as_whole
+from collections.abc import Sequence
+
+from xai_detect.values.findings import PartsFound, PartShare
+from xai_detect.values.json import (
+    Json,
+    as_box,
+    as_list,
+    as_mapping,
+    as_number,
+    as_text,
+    as_whole,
+    number,
+)
 from xai_detect.values.truth import Fate, Kind, Missed, Outcome
 
 
@@ -68,3 +80,53 @@ def _missed(row: dict[str, Json]) -> Missed:
 
 def _row(content: Json) -> int | None:
     return None if content is None else as_whole(content)
+
+
+def parts_to_json(parts: Sequence[PartsFound | None]) -> list[Json]:
+    """Where on its object the evidence for each detection lies; empty where no parts are known."""
+    return [None if found is None else _parts_to_json(found) for found in parts]
+
+
+def _parts_to_json(found: PartsFound) -> dict[str, Json]:
+    return {
+        "shares": [
+            {"part": part.name, "share": number(part.share), "chance": number(part.chance)}
+            for part in found.shares
+        ],
+        "here": number(found.here),
+        "usual": number(found.usual),
+        "lower": number(found.lower),
+        "sentence": found.sentence,
+    }
+
+
+def parts_from_json(content: object, count: int) -> tuple[PartsFound | None, ...]:
+    """Read them back.
+
+    Args:
+        content: What the file says.
+        count: How many detections the image has.
+
+    Raises:
+        LookupError: If something is missing.
+        TypeError: If something is of another kind.
+        ValueError: If something is impossible.
+    """
+    rows = as_list(content)
+    if rows and len(rows) != count:
+        raise ValueError(f"parts of {len(rows)} detections for {count}")
+    return tuple(None if row is None else _parts(as_mapping(row)) for row in rows)
+
+
+def _parts(known: dict[str, Json]) -> PartsFound:
+    rows = [as_mapping(row) for row in as_list(known["shares"])]
+    return PartsFound(
+        tuple(
+            PartShare(as_text(row["part"]), as_number(row["share"]), as_number(row["chance"]))
+            for row in rows
+        ),
+        as_number(known["here"]),
+        as_number(known["usual"]),
+        as_number(known["lower"]),
+        as_text(known["sentence"]),
+    )

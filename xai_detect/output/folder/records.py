@@ -24,9 +24,14 @@ from xai_detect.output.folder.judged import (
     maps_of,
     verdict_from_json,
 )
-from xai_detect.output.folder.outcomes import outcome_from_json, outcome_to_json
+from xai_detect.output.folder.outcomes import (
+    outcome_from_json,
+    outcome_to_json,
+    parts_from_json,
+    parts_to_json,
+)
 from xai_detect.values.detections import Detections
-from xai_detect.values.findings import Asked, Evidence, Inspection, Verdict
+from xai_detect.values.findings import Asked, Evidence, Inspection, PartsFound, Verdict
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
     Json,
@@ -56,6 +61,8 @@ class Record:
         verdicts: The judgement per detection.
         asked: What became of the class that was asked about; None where none was.
         outcome: Comparison with annotations; None if there are none.
+        parts: Where on its object the evidence for each detection lies; None, or empty as a whole,
+            where that is not known.
         image_id: The data set's own id of the image; None if no data set names it.
         file_sha256: Digest of the file it was read from; empty if there was none.
     """
@@ -69,6 +76,7 @@ class Record:
     verdicts: tuple[Verdict, ...]
     asked: tuple[Asked | None, ...]
     outcome: Outcome | None
+    parts: tuple[PartsFound | None, ...]
     image_id: int | str | None
     file_sha256: str
 
@@ -111,6 +119,7 @@ def record_to_json(
             for row, own in enumerate(found)
         ],
         "outcome": outcome_to_json(inspection.outcome),
+        "parts": parts_to_json(inspection.parts),
     }
 
 
@@ -150,6 +159,7 @@ def record_from_json(content: object, class_names: tuple[str, ...], path: Path) 
             verdicts=tuple(verdict_from_json(row["verdict"]) for row in rows),
             asked=tuple(asked_from_json(row["asked"]) for row in rows),
             outcome=outcome_from_json(known["outcome"], len(rows)),
+            parts=parts_from_json(known["parts"], len(rows)),
             image_id=None if known["image_id"] is None else as_id(known["image_id"]),
             file_sha256=as_text(known["file_sha256"]),
         )

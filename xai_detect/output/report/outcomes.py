@@ -3,12 +3,14 @@
 Detections are numbered from 1, as in the report.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from xai_detect.output.folder.records import Record
 from xai_detect.values.detections import Detections
+from xai_detect.values.findings import PartsFound
 from xai_detect.values.truth import Fate, Kind, Missed, Outcome
 from xai_detect.words.catalogue import ENGLISH, Catalogue
 
@@ -47,6 +49,21 @@ def fate_sentence(fate: Fate, words: Catalogue = ENGLISH) -> str:
     if number and fate.kind in _FOUND:
         return words.say(f"fate.{kind}_found", **values)
     return words.say(f"fate.{kind}_said", **values)
+
+
+def parts_of(record: Record, row: int) -> PartsFound | None:
+    """Where on its object the evidence for a detection lies; None where that is not known."""
+    return record.parts[row] if record.parts else None
+
+
+def part_lines(found: PartsFound, words: Catalogue = ENGLISH) -> list[str]:
+    """A line for each part."""
+    return [
+        words.say("parts.line", part=part.name, share=part.share, chance=part.chance)
+        if not math.isnan(part.share)
+        else words.say("parts.none", part=part.name)
+        for part in found.shares
+    ]
 
 
 def missed_words(

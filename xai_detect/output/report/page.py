@@ -23,7 +23,13 @@ from xai_detect.output.folder.records import Record
 from xai_detect.output.report.decided import decided
 from xai_detect.output.report.facts import run_facts, status_word
 from xai_detect.output.report.items import item_sentence, shared_items
-from xai_detect.output.report.outcomes import compared, missed_words, outcome_words
+from xai_detect.output.report.outcomes import (
+    compared,
+    missed_words,
+    outcome_words,
+    part_lines,
+    parts_of,
+)
 from xai_detect.output.report.pictures import Album, Picture, embedded
 from xai_detect.output.report.regions import common_places
 from xai_detect.output.report.wording import (
@@ -212,7 +218,7 @@ def _found(run: Run, record: Record, row: int, album: Album, words: Catalogue) -
         record.verdicts[row],
         record.evidence[row],
     )
-    view = f"views/{record.name}.{row}.png"
+    view, parts = f"views/{record.name}.{row}.png", parts_of(record, row)
     return {
         "id": f"{record.name}-{row}",
         "image_id": record.name,
@@ -226,6 +232,7 @@ def _found(run: Run, record: Record, row: int, album: Album, words: Catalogue) -
         "judged": list(judged_lines(verdict, evidence, words)),
         "outside": OUTSIDE[outside(evidence)],
         "outcome": compared(record, row, words),
+        "parts": None if parts is None else (parts.sentence, part_lines(parts, words)),
         "file": base_name(record),
         "source": record.source,
         "number": row + 1,
