@@ -39,6 +39,7 @@ TESTS = {
     "evaluation/evaluate": ("test_evaluation.py",),
     "evaluation/figures": ("test_verdict_figures.py", "test_evaluation.py"),
     "evaluation/labelled": ("test_labelled.py",),
+    "evaluation/lookalikes": ("test_lookalikes.py",),
     "evaluation/parts": ("test_parts.py",),
     "evaluation/outcomes": ("test_outcomes.py", "test_evaluation.py"),
     "explainers/gradients/path": ("test_gradient.py",),

@@ -25,7 +25,7 @@ from xai_detect.errors import InputError
 from xai_detect.output import run as run
 from xai_detect.output.folder import pixels
 from xai_detect.output.folder.header import Header
-from xai_detect.output.folder.judged import maps_of
+from xai_detect.output.folder.judged import KINDS, maps_of
 from xai_detect.output.folder.load import load_run
 from xai_detect.output.folder.records import file_name
 from xai_detect.output.run import open_run, save
@@ -890,6 +890,7 @@ GOOD_VERDICT = {
     "level": "TRUSTED", "reason": "object", "cause": "", "sentence": "", "numbers": "",
     "unmeasured": [],
 }  # fmt: skip
+NO_MAPS = dict.fromkeys(KINDS)
 GOOD_MAP = {"method": "d_rise", "settings": {}, "measured": {}, "content_size": None}
 
 
@@ -899,7 +900,7 @@ def test_what_impossible_detections_are_made_of_is_possible(folder, supported):
     rows = json.loads(record_of(folder).read_text())["detections"]
     rows[0] |= {
         "verdict": GOOD_VERDICT,
-        "maps": {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": [4, 6]}},
+        "maps": {**NO_MAPS, "added": {**GOOD_MAP, "content_size": [4, 6]}},
         "asked": {"name": "cat", "supported": supported, "score": 0.5, "sentence": ""},
         "words": {"presence": "unclear"},
         "places": {"name": [[0, 0, 1, 2]]},
@@ -931,8 +932,8 @@ def test_what_impossible_detections_are_made_of_is_possible(folder, supported):
         ("asked", {"name": "cat", "supported": 1, "score": 0.5, "sentence": ""}),
         ("asked", "cat"),
         ("maps", {"detected": None, "class": None}),
-        ("maps", {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": [0, 6]}}),
-        ("maps", {"detected": None, "class": None, "added": {**GOOD_MAP, "content_size": 40}}),
+        ("maps", {**NO_MAPS, "added": {**GOOD_MAP, "content_size": [0, 6]}}),
+        ("maps", {**NO_MAPS, "added": {**GOOD_MAP, "content_size": 40}}),
     ],
 )
 def test_an_impossible_detection_is_one_sentence(folder, key, value):

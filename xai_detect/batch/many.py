@@ -10,6 +10,7 @@ from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError, XaiDetectError
 from xai_detect.evaluation.evaluate import Inspector
+from xai_detect.evaluation.lookalikes import with_lookalikes
 from xai_detect.evaluation.outcomes import GroundTruth, outcome
 from xai_detect.evaluation.parts import parts_found
 from xai_detect.inspection.image import detect
@@ -109,8 +110,13 @@ def inspect_all(
             except XaiDetectError as error:
                 run.fail(str(path), str(error))
             else:
+                if truth is not None and scan is not None:
+                    inspection = _compared(inspection, truth, scan, run.header.lang)
+                    inspection = with_lookalikes(
+                        inspection, truth, detector, image, run.header.lang
+                    )
                 run.add(
-                    _compared(truth, scan, inspection, run.header.lang),
+                    inspection,
                     image_id=scan.image_id if scan is not None else None,
                     file_sha256=digest,
                     anew=True,
@@ -134,12 +140,8 @@ def _compare_again(
     run.revise(record, str(path), scan.image_id, compared, parts)
 
 
-def _compared(
-    truth: GroundTruth | None, scan: Scan | None, inspection: Inspection, language: str
-) -> Inspection:
-    """An inspection held against the annotations of its image, where there are any."""
-    if truth is None or scan is None:
-        return inspection
+def _compared(inspection: Inspection, truth: GroundTruth, scan: Scan, language: str) -> Inspection:
+    """An inspection held against the annotations of its image."""
     found = outcome(truth, scan, inspection.detections)
     parts = parts_found(truth, scan, inspection, language)
     return replace(inspection, outcome=found, parts=parts)

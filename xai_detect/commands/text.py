@@ -11,7 +11,12 @@ from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES, level_word
 from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
-from xai_detect.output.folder.outcomes import fate_to_json, missed_to_json, parts_to_json
+from xai_detect.output.folder.outcomes import (
+    fate_to_json,
+    lookalikes_to_json,
+    missed_to_json,
+    parts_to_json,
+)
 from xai_detect.output.folder.records import Record
 from xai_detect.output.report.decided import decided, decided_lines
 from xai_detect.output.report.items import item_sentence, shared_items
@@ -76,6 +81,8 @@ def _record_lines(record: Record, name: Callable[[str], str], words: Catalogue) 
             sentence=verdict.sentence,
         )
         yield f"  {said}{_outcome(record, row, words)}"
+        if record.lookalikes and (other := record.lookalikes[row]) is not None:
+            yield f"    {other.sentence}"
         if (parts := parts_of(record, row)) is not None and parts.lower <= SELDOM:
             yield f"    {parts.sentence}"
         if asked is not None:
@@ -107,7 +114,8 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             "asked": asked_to_json(record.asked[row]),
             "right": None if record.outcome is None else record.outcome.right[row],
             "outcome": _outcome_json(record, row, spoken(run.header.lang)),
-            "parts": record.parts and parts_to_json(record.parts)[row],
+            "lookalike": lookalikes_to_json(record.lookalikes)[row] if record.lookalikes else None,
+            "parts": parts_to_json(record.parts)[row] if record.parts else None,
         }
         for record in shown
         for row, found in enumerate(record.detections)

@@ -179,6 +179,25 @@ class PartsFound:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """The class that an object has by its annotation, beside the one that was reported.
+
+    Attributes:
+        name: The annotated class.
+        margin: Log-odds by which the reported class leads it at the raw prediction; NaN where that
+            is not shown.
+        near: Share of the positive evidence for one and not the other on the object, or what
+            touches it; NaN without a map.
+        sentence: That in words.
+    """
+
+    name: str
+    margin: float
+    near: float
+    sentence: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
     """Everything about one image; all sequences have one entry per detection.
@@ -199,6 +218,10 @@ class Inspection:
         outcome: Comparison with annotations; None if there are none.
         parts: Where on its object the evidence for each detection lies; None, or empty as a whole,
             where no parts are annotated.
+        lookalikes: The annotated class of each detection with a wrong name; None, or empty as a
+            whole, where there is none.
+        between: Why the reported and not the annotated class: a map for each of these, where
+            ``contrasts`` is not that map already; likewise.
     """
 
     source: str
@@ -213,3 +236,5 @@ class Inspection:
     provenance: Provenance
     outcome: Outcome | None = None
     parts: tuple[PartsFound | None, ...] = ()
+    lookalikes: tuple[Lookalike | None, ...] = ()
+    between: tuple[Explanation | None, ...] = ()

@@ -167,6 +167,8 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
     if map_refusal(evidence) is None:
         shown.append((words.say("map.detected"), inspection.explanations[row]))
         shown.append((_why_this(target, evidence, words), inspection.contrasts[row]))
+        if inspection.lookalikes and inspection.lookalikes[row] is not None:
+            shown.append((_why_not(inspection, row, words), inspection.between[row]))
     added = inspection.added[row]
     if added is not None:
         shown.append((words.say("map.added_by", method=added.method), added))
@@ -182,6 +184,16 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
         ),
         words,
     )
+
+
+def _why_not(inspection: Inspection, row: int, words: Catalogue) -> str:
+    """The question of the map between the reported and the annotated class."""
+    target, other = inspection.detections.target(row), inspection.lookalikes[row]
+    name = drawn_name(target.name, target.label, words)
+    annotated = "" if other is None else other.name
+    if annotated in target.class_names:
+        annotated = drawn_name(annotated, target.class_names.index(annotated), words)
+    return words.say("map.between", **{"class": name}, annotated=annotated)
 
 
 def _why_this(target: Target, evidence: Evidence, words: Catalogue) -> str:

@@ -31,8 +31,9 @@ from xai_detect.values.json import (
     plain,
 )
 
-KINDS = ("detected", "class", "added")
-"""Maps that a detection can have: why detected, why this class, and by the method asked for."""
+KINDS = ("detected", "class", "added", "between")
+"""Maps that a detection can have: why detected, why this class, by the method asked for, and why
+this class and not the annotated one."""
 
 TESTS = ("reason", "presence", "name", "swap")
 """Words of the evidence that are answers."""
@@ -44,6 +45,7 @@ def maps_of(inspection: Inspection) -> dict[str, tuple[Explanation | None, ...]]
         "detected": inspection.explanations,
         "class": inspection.contrasts,
         "added": inspection.added,
+        "between": inspection.between or (None,) * len(inspection.detections),
     }
 
 

@@ -115,6 +115,8 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
         asked=record.asked,
         outcome=record.outcome,
         parts=record.parts,
+        lookalikes=record.lookalikes,
+        between=maps["between"],
         provenance=provenance,
     )
 

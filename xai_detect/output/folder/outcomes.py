@@ -5,7 +5,7 @@ Everything read back is checked like any other input: a run folder may come from
 
 from collections.abc import Sequence
 
-from xai_detect.values.findings import PartsFound, PartShare
+from xai_detect.values.findings import Lookalike, PartsFound, PartShare
 from xai_detect.values.json import (
     Json,
     as_box,
@@ -129,4 +129,35 @@ def _parts(known: dict[str, Json]) -> PartsFound:
         as_number(known["usual"]),
         as_number(known["lower"]),
         as_text(known["sentence"]),
+    )
+
+
+def lookalikes_to_json(found: Sequence[Lookalike | None]) -> list[Json]:
+    """The annotated class of each detection with a wrong name; empty where none is known."""
+    return [None if other is None else _lookalike_to_json(other) for other in found]
+
+
+def _lookalike_to_json(found: Lookalike) -> dict[str, Json]:
+    return {
+        "annotated": found.name,
+        "margin": number(found.margin),
+        "near": number(found.near),
+        "sentence": found.sentence,
+    }
+
+
+def lookalikes_from_json(content: object, count: int) -> tuple[Lookalike | None, ...]:
+    """Read them back; see ``parts_from_json``."""
+    rows = as_list(content)
+    if rows and len(rows) != count:
+        raise ValueError(f"annotated classes of {len(rows)} detections for {count}")
+    return tuple(None if row is None else _lookalike(as_mapping(row)) for row in rows)
+
+
+def _lookalike(row: dict[str, Json]) -> Lookalike:
+    return Lookalike(
+        as_text(row["annotated"]),
+        as_number(row["margin"]),
+        as_number(row["near"]),
+        as_text(row["sentence"]),
     )

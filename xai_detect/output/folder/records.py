@@ -25,13 +25,15 @@ from xai_detect.output.folder.judged import (
     verdict_from_json,
 )
 from xai_detect.output.folder.outcomes import (
+    lookalikes_from_json,
+    lookalikes_to_json,
     outcome_from_json,
     outcome_to_json,
     parts_from_json,
     parts_to_json,
 )
 from xai_detect.values.detections import Detections
-from xai_detect.values.findings import Asked, Evidence, Inspection, PartsFound, Verdict
+from xai_detect.values.findings import Asked, Evidence, Inspection, Lookalike, PartsFound, Verdict
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
     Json,
@@ -63,6 +65,7 @@ class Record:
         outcome: Comparison with annotations; None if there are none.
         parts: Where on its object the evidence for each detection lies; None, or empty as a whole,
             where that is not known.
+        lookalikes: The annotated class of each detection with a wrong name; likewise.
         image_id: The data set's own id of the image; None if no data set names it.
         file_sha256: Digest of the file it was read from; empty if there was none.
     """
@@ -77,6 +80,7 @@ class Record:
     asked: tuple[Asked | None, ...]
     outcome: Outcome | None
     parts: tuple[PartsFound | None, ...]
+    lookalikes: tuple[Lookalike | None, ...]
     image_id: int | str | None
     file_sha256: str
 
@@ -120,6 +124,7 @@ def record_to_json(
         ],
         "outcome": outcome_to_json(inspection.outcome),
         "parts": parts_to_json(inspection.parts),
+        "lookalikes": lookalikes_to_json(inspection.lookalikes),
     }
 
 
@@ -160,6 +165,7 @@ def record_from_json(content: object, class_names: tuple[str, ...], path: Path) 
             asked=tuple(asked_from_json(row["asked"]) for row in rows),
             outcome=outcome_from_json(known["outcome"], len(rows)),
             parts=parts_from_json(known["parts"], len(rows)),
+            lookalikes=lookalikes_from_json(known["lookalikes"], len(rows)),
             image_id=None if known["image_id"] is None else as_id(known["image_id"]),
             file_sha256=as_text(known["file_sha256"]),
         )

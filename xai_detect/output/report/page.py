@@ -232,6 +232,7 @@ def _found(run: Run, record: Record, row: int, album: Album, words: Catalogue) -
         "judged": list(judged_lines(verdict, evidence, words)),
         "outside": OUTSIDE[outside(evidence)],
         "outcome": compared(record, row, words),
+        "lookalike": record.lookalikes[row] if record.lookalikes else None,
         "parts": None if parts is None else (parts.sentence, part_lines(parts, words)),
         "file": base_name(record),
         "source": record.source,
@@ -252,7 +253,9 @@ def _found(run: Run, record: Record, row: int, album: Album, words: Catalogue) -
     }
 
 
-_MAPS = {"detected": "detected", "class": "this_class", "added": "added"}
+_MAPS = {
+    "detected": "detected", "class": "this_class", "added": "added", "between": "named",
+}  # fmt: skip
 
 
 def _shown(record: Record, row: int) -> bool:
