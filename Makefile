@@ -12,6 +12,8 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	# for tests alone, without the second OpenCV that it asks for
+	$(BIN)/python -m pip install --quiet --no-deps grad-cam ttach
 	$(BIN)/python -c "from xai_detect.detectors.doctor import require_torchvision; require_torchvision()"
 	touch $@
 

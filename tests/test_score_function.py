@@ -389,6 +389,24 @@ def test_infidelity_and_sensitivity_of_a_straight_score():
     assert changed.item() == pytest.approx(0, abs=1e-5)
 
 
+def test_what_captum_does_not_know_of_silu(scan):
+    score = xd.score_function(*scan)
+    slope = captum.attr.Saliency(score).attribute(score.inputs, target=0, abs=False)
+    guided = captum.attr.GuidedBackprop(score).attribute(score.inputs, target=0)
+    torch.testing.assert_close(guided, slope)
+    with pytest.raises(TypeError, match=r"SiLU.* has no rule"):
+        captum.attr.LRP(score).attribute(score.inputs, target=0)
+
+
+@pytest.mark.filterwarnings("ignore")  # it warns of SiLU, of its hooks and of NumPy
+def test_shap_says_that_it_does_not_know_silu(scan):
+    shap = pytest.importorskip("shap")
+    score = xd.score_function(*scan)
+    explainer = shap.DeepExplainer(score, torch.ones_like(score.inputs))
+    with pytest.raises(AssertionError, match="do not sum up to the model's output"):
+        explainer.shap_values(score.inputs)
+
+
 # Others
 
 

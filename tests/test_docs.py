@@ -1,0 +1,76 @@
+"""Python on the pages of docs/ runs as it stands there, and gives what its comments say."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = [
+    part.partition("```")[0]
+    for part in (ROOT / "docs/captum.md").read_text().split("```python\n")[1:]
+]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients"),
+]
+
+
+def run(block, names):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        exec(block, names)  # noqa: S102 - a page of this repository
+
+
+@pytest.fixture(scope="module")
+def left():
+    """The names that the first block of the page leaves."""
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        run(BLOCKS[0], names)
+    return names
+
+
+@pytest.fixture
+def begun(left, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    return dict(left)
+
+
+def shapes(block):
+    """The shapes that comments at the end of a statement give, by the name that is set."""
+    found, name = {}, ""
+    for line in block.splitlines():
+        if assigned := re.match(r" *(\w+) = ", line):
+            name = assigned[1]
+        if stated := re.search(r"# (\(\d[\d, ]*\))$", line):
+            found[name] = ast.literal_eval(stated[1])
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_a_block_of_the_page_on_captum_runs(number, begun):
+    block = BLOCKS[number]
+    for package in ("shap", "pytorch_grad_cam"):
+        if package in block:
+            pytest.importorskip(package)
+    if number:
+        run(block, begun)
+    for name, shape in shapes(block).items():
+        assert tuple(begun[name].shape) == shape, name
+
+
+def test_shapes_on_the_page_are_read():
+    stated = [shapes(block) for block in BLOCKS]
+    assert stated[0] == {"maps": (1, 3, 320, 320)}
+    assert sum(map(len, stated)) == 6
+
+
+def test_what_the_page_says_of_its_image_and_its_layers(begun):
+    assert [target.name for target in begun["found"]] == ["straight_knife", "scissors"]
+    (layers,) = (block for block in BLOCKS if "LayerGradCam" in block)
+    run(layers, begun)
+    assert bool(begun["cells"].any())
