@@ -175,3 +175,9 @@ def test_the_command_contrasts(monkeypatch, capsys, tmp_path):
     code, _, err = typed("--contrast", "red")
     assert code == 1
     assert "cannot be contrasted with 'red'" in err
+    among = ("--method", "input_x_gradient", "--setting", "baseline=grey")
+    code, out, _ = typed(*among, "--setting", "contrast=blue", "--json")
+    assert (code, json.loads(out)["maps"][0]["sum"]) == (0, found["sum"])
+    code, _, err = typed(*among, "--setting", "contrast=blue", "--contrast", "green")
+    assert code == 1
+    assert "the contrast is blue and green; name one class" in err

@@ -43,6 +43,7 @@ def explain(
     if out is not None and out.suffix.lower() != ".png":
         raise InputError(f"--out is {out}; expected a name that ends in .png")
     words = progress.chosen_words(lang)
+    contrast, setting = options.contrasted(contrast, setting)
     columns, pixels = questions.methods(method, setting, variants), load_image(image)
     mask = questions.marked(foreground)
     if classifier or is_classifier(model):

@@ -134,6 +134,20 @@ def settings(given: Sequence[str] | None) -> dict[str, Any]:
     return settings
 
 
+def contrasted(contrast: str | None, given: Sequence[str] | None) -> tuple[str | None, list[str]]:
+    """The class that a margin is over, which may stand among the settings, and the other settings.
+
+    Raises:
+        InputError: If several classes are named.
+    """
+    start = "contrast="
+    named = [pair.removeprefix(start) for pair in given or () if pair.startswith(start)]
+    classes = [*named, *([contrast] if contrast is not None else [])]
+    if len(set(classes)) > 1:
+        raise InputError(f"the contrast is {' and '.join(classes)}; name one class")
+    return next(iter(classes), None), [pair for pair in given or () if not pair.startswith(start)]
+
+
 def only(option: str, given: Sequence[str] | None) -> str | None:
     """The value of an option that may be used once.
 
