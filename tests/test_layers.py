@@ -17,7 +17,7 @@ ROWS = (
     {"explainers"},
     {"measures"},
     {"trust"},
-    {"data", "xray"},
+    {"data", "xray", "savanna"},
     {"inspection"},
     {"evaluation"},
     {"output"},

@@ -1,0 +1,1 @@
+"""The drawn world: savanna scenes whose animals, parts and trees are known as masks."""
