@@ -57,6 +57,7 @@ TESTS = {
     "savanna/animals": ("test_savanna.py",),
     "savanna/coats": ("test_savanna.py",),
     "savanna/compose": ("test_savanna.py",),
+    "savanna/files": ("test_savanna.py",),
     "savanna/land": ("test_savanna.py",),
     "savanna/plants": ("test_savanna.py",),
     "savanna/render": ("test_savanna.py",),

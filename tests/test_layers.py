@@ -35,7 +35,7 @@ VENDORS = {
     "onnxruntime": {"detectors"},
     "skimage": {"explainers"},
     "supervision": {"output"},
-    "pycocotools": {"measures", "data", "xray"},
+    "pycocotools": {"measures", "data", "xray", "savanna"},
     "typer": {"commands"},
     "rich": {"commands"},
 }

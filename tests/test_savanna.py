@@ -1,20 +1,27 @@
 """Drawn savannas: masks are what they say, and a seed gives one scene."""
 
+import json
 import math
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from pycocotools import mask as coco_mask
 
+from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
 from xai_detect.savanna import strokes
 from xai_detect.savanna.animals import PARTS, SPECIES
 from xai_detect.savanna.coats import Coat
 from xai_detect.savanna.compose import GAP_BOX, GAP_IMAGE, SHARED, box_of, compose
+from xai_detect.savanna.files import ANNOTATIONS, write_scenes
 from xai_detect.savanna.plants import TREES
 from xai_detect.savanna.render import extent, render, strokes_of
-from xai_detect.savanna.scene import Animal, Cover, Plant
+from xai_detect.savanna.scene import DRAWING, Animal, Cover, Plant
 from xai_detect.savanna.styles import STYLES
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 SIDE = 192
 STYLED = sorted(STYLES)
@@ -128,6 +135,9 @@ def test_without_the_tree_all_but_the_tree_and_its_shadow_stays(kind, cover):
     there, gone = render(scene, SIDE), render(scene.with_tree(None), SIDE)
     changed = (there.image != gone.image).any(axis=2)
     assert there.tree.sum() > 150
+    assert not (there.crown & ~there.tree).any()
+    assert 0.3 < there.crown.sum() / there.tree.sum() < 1
+    assert there.crown.nonzero()[0].mean() < (there.tree & ~there.crown).nonzero()[0].mean()
     assert changed[there.tree].mean() > 0.97
     assert not gone.tree.any()
     assert math.isnan(gone.shown)
@@ -241,6 +251,27 @@ def test_the_styles_differ_in_all_but_the_places():
     assert np.abs(painted.image.astype(int) - printed.image.astype(int)).mean() > 15
     thick = [drawn.parts[0]["legs"].sum() / whole(drawn).sum() for drawn in (painted, printed)]
     assert thick[1] > thick[0] * 1.08
+
+
+def test_written_scenes_read_as_a_data_set_with_parts(tmp_path):
+    scenes = {"a": compose(1, "zebra", "acacia"), "b": compose(2, "giraffe")}
+    path = write_scenes(tmp_path / "scenes", scenes, SIDE)
+    dataset = read_dataset(tmp_path / "scenes")
+    assert path == tmp_path / "scenes" / ANNOTATIONS
+    assert dataset.class_names == SPECIES
+    assert not dataset.problems
+    for scan, scene in zip(dataset.scans, scenes.values(), strict=True):
+        drawn = render(scene, SIDE)
+        np.testing.assert_array_equal(cv2.imread(str(scan.path))[..., ::-1], drawn.image)
+        assert tuple(item.box for item in scan.items) == drawn.boxes
+        assert tuple(item.label for item in scan.items) == drawn.labels
+    content = json.loads(path.read_text())
+    assert content["info"] == {"drawing": DRAWING}
+    parts = content["annotations"][0]["parts"]
+    assert set(parts) == set(PARTS)
+    drawn = render(scenes["a"], SIDE)
+    for part, code in parts.items():
+        np.testing.assert_array_equal(coco_mask.decode(code), drawn.parts[0][part])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ LIGHT = np.array([-0.35, 0.94])
 LEAST = 32
 """Smallest side of a picture in pixels."""
 
-NOTHING, TREE = -1, -2
+NOTHING, TRUNK, CROWN = -1, -2, -3
 """What a pixel belongs to where it is no animal's."""
 
 
@@ -40,6 +40,7 @@ class Drawn:
         labels: Index into ``SPECIES`` of each.
         parts: Of each animal, a mask ``(s, s)`` per name in ``PARTS``; they do not overlap.
         tree: Mask ``(s, s)`` of the tree; empty if there is none.
+        crown: The same of its leaves alone.
         shown: Share of the tree that is seen, not covered or cut off; NaN if there is none.
     """
 
@@ -48,6 +49,7 @@ class Drawn:
     labels: tuple[int, ...]
     parts: tuple[dict[str, Mask], ...]
     tree: Mask
+    crown: Mask
     shown: float
 
 
@@ -74,19 +76,20 @@ def render(scene: Scene, side: int) -> Drawn:
         if isinstance(thing, Animal):
             _animal(image, owner, thing, scene.animals.index(thing), style)
         elif thing is scene.tree:
-            whole = _plant(image, owner, thing, TREE, style)
+            whole = _plant(image, owner, thing, style)
         else:
-            _plant(image, owner, thing, NOTHING, style)
+            _plant(image, owner, thing, style)
     front = max(animal.foot for animal in scene.animals) * big
     grass(image, (front + 0.015 * big, 1.02 * big), 26, land)
-    seen = int((owner == TREE).sum())
+    tree = (owner == TRUNK) | (owner == CROWN)
     return Drawn(
         image=_photographed(image, side, style, camera),
         boxes=tuple(_bounds(owner, k, side) for k in range(len(scene.animals))),
         labels=tuple(SPECIES.index(animal.species) for animal in scene.animals),
         parts=tuple(_parts(owner, k, side) for k in range(len(scene.animals))),
-        tree=_shrunk(owner == TREE, side),
-        shown=seen / whole if whole else float("nan"),
+        tree=_shrunk(tree, side),
+        crown=_shrunk(owner == CROWN, side),
+        shown=int(tree.sum()) / whole if whole else float("nan"),
     )
 
 
@@ -146,9 +149,7 @@ def _coloured(
     return np.clip(rgb * ((0.98 + style.shading * lit) * one.tone)[:, None], 0, 255)
 
 
-def _plant(
-    image: Floats, owner: NDArray[np.int16], plant: Plant, belongs: int, style: Style
-) -> int:
+def _plant(image: Floats, owner: NDArray[np.int16], plant: Plant, style: Style) -> int:
     """Draw a tree or a bush, and note whose its pixels are; gives its area, edge or no edge."""
     big, rng = len(image), np.random.default_rng([plant.seed, 0])
     strokes = plants.bush(rng) if plant.kind == "bush" else plants.grown(plant.kind, rng)
@@ -156,6 +157,7 @@ def _plant(
         "bark": np.array(style.bark) * rng.uniform(0.8, 1.1),
         "leaf": np.array(style.leaves) * rng.uniform(0.85, 1.12) + rng.normal(0, 5, 3),
     }
+    belongs = {"bark": TRUNK, "leaf": NOTHING if plant.kind == "bush" else CROWN}
     wide, tall = plant.wide * big, plant.tall * big
     shade(image, (plant.x * big, plant.foot * big), 0.8 * wide)
     # a canvas that is twice as wide, so that the part beyond the edge counts as well
@@ -169,7 +171,7 @@ def _plant(
         rows, columns = spots.rows[here], spots.columns[here] - beyond
         tone = one.tone if style.shading else 1 + 0.35 * (one.tone - 1)
         image[rows, columns] = np.clip(tints[one.coat] * tone, 0, 255)
-        owner[rows, columns] = belongs
+        owner[rows, columns] = belongs[one.coat]
     return int(canvas.sum())
 
 
