@@ -14,6 +14,7 @@ from xai_detect.detectors.place import place
 from xai_detect.inspection.image import detect
 from xai_detect.trust import name as rules
 from xai_detect.trust.name import Naming, elsewhere, map_decides, naming, strongest
+from xai_detect.trust.places import pieces, reached
 from xai_detect.trust.references import Reference, Surroundings, as_reference
 from xai_detect.trust.scene import Scene, predictions, ring
 from xai_detect.values.boxes import mask
@@ -73,6 +74,9 @@ def test_a_cue_that_names_the_item_is_found_and_hidden(domain, cue):
     assert bool(found.region[row * 8 + 4, column * 8 + 4])
     assert not bool((found.region & NEAR).any())
     assert float(found.region.float().mean()) < 0.1
+    assert bool(found.shown[found.region].all())
+    assert not bool((found.shown & NEAR).any())
+    assert float(found.shown.float().mean()) < 0.2
 
 
 def test_without_evidence_outside_there_is_no_place():
@@ -292,6 +296,48 @@ def test_half_of_the_evidence_is_enough():
     found = strongest(evidence, ~NEAR, 0.5)
     assert bool(found[8, 8])
     assert not bool(found[8, 50])
+
+
+def test_pieces_come_largest_first_and_touch_by_corners():
+    small, large = mask((2.0, 2.0, 4.0, 4.0), SIZE), mask((20.0, 20.0, 26.0, 24.0), SIZE)
+    corner = mask((26.0, 24.0, 28.0, 26.0), SIZE)
+    first, second = pieces(small | large | corner)
+    assert torch.equal(first, large | corner)
+    assert torch.equal(second, small)
+    assert pieces(torch.zeros(SIZE, dtype=torch.bool)) == []
+
+
+def test_a_place_is_shown_as_far_as_its_own_evidence_reaches():
+    evidence = torch.zeros(SIZE)
+    evidence[10, 10:14] = 100.0
+    evidence[10, 14:18] = 3.0  # touches, and is strong enough
+    evidence[10, 18:22] = 2.9  # touches what touches, and is not
+    evidence[30, 10:14] = 50.0  # strong, and apart
+    region = torch.zeros(SIZE, dtype=torch.bool)
+    region[9:12, 10:14] = True  # with a rim
+    expected = region.clone()
+    expected[10, 14:18] = True
+    assert torch.equal(reached(region, evidence), expected)
+
+
+def test_a_place_whose_evidence_has_no_end_is_shown_as_it_is():
+    evidence = torch.ones(SIZE)
+    region = mask((10.0, 10.0, 14.0, 14.0), SIZE)
+    assert torch.equal(reached(region, evidence), region)
+    few = torch.where(mask((8.0, 8.0, 16.0, 16.0), SIZE), 1.0, 0.0)  # four times as large
+    assert int(reached(region, few).sum()) == 64
+    few[7, 8] = 1.0
+    assert int(reached(region, few).sum()) == 16
+
+
+def test_each_piece_reaches_as_far_as_its_own_peak_allows():
+    evidence = torch.zeros(SIZE)
+    evidence[10, 10], evidence[10, 11] = 100.0, 1.0
+    evidence[40, 10], evidence[40, 11] = 10.0, 1.0
+    region = torch.zeros(SIZE, dtype=torch.bool)
+    region[10, 10] = region[40, 10] = True
+    found = reached(region, evidence)
+    assert found.nonzero().tolist() == [[10, 10], [40, 10], [40, 11]]
 
 
 @given(seed=st.integers(0, 99), top=st.integers(0, 50), left=st.integers(0, 50))

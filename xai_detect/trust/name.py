@@ -27,7 +27,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import RawDetector, WhiteBoxDetector
-from xai_detect.trust.places import beyond, smallest
+from xai_detect.trust.places import beyond, reached, smallest
 from xai_detect.trust.references import Surroundings
 from xai_detect.trust.scene import Scene, lead
 from xai_detect.values.detections import Target
@@ -79,6 +79,7 @@ class Naming:
         placebo: Ratio with as much hidden elsewhere; NaN likewise.
         seen: Share of the score that some class keeps with the region hidden; NaN likewise.
         region: What was hidden, over content pixels; None likewise.
+        shown: The same as far as its evidence reaches, where it decides; None elsewhere.
         swap: What other surroundings say; ``unmeasured`` where they were not asked.
         swapped: How many were asked.
         renamed: How many of them took the name away.
@@ -92,6 +93,7 @@ class Naming:
     placebo: float = math.nan
     seen: float = math.nan
     region: Bool[Tensor, "a b"] | None = None
+    shown: Bool[Tensor, "a b"] | None = None
     swap: Answer = Answer.UNMEASURED
     swapped: int = 0
     renamed: int = 0
@@ -183,13 +185,14 @@ class _Question:
     margin: float
     measured: dict[str, float] = field(default_factory=dict)
     region: Bool[Tensor, "a b"] | None = None
+    shown: Bool[Tensor, "a b"] | None = None
     swap: Answer = Answer.UNMEASURED
     swapped: int = 0
     renamed: int = 0
 
     def done(self, answer: Answer, stage: str) -> Naming:
         return Naming(
-            answer, stage, self.margin, **self.measured, region=self.region,
+            answer, stage, self.margin, **self.measured, region=self.region, shown=self.shown,
             swap=self.swap, swapped=self.swapped, renamed=self.renamed,
         )  # fmt: skip
 
@@ -221,7 +224,10 @@ class _Question:
             if not bool(region.any()):
                 return False
             if self.tried(region, evidence):
-                return self.measured["placebo"] > PLACEBO
+                if self.measured["placebo"] <= PLACEBO:
+                    return False
+                self.shown = reached(region, _outside(evidence, ~self.near))
+                return True
         return False
 
     def lost_without(self, part: Bool[Tensor, "a b"]) -> bool:
@@ -290,15 +296,14 @@ def strongest(
         outside: The surroundings.
         area: Most of them that the region may cover, its rim left out.
     """
-    sigma = SMOOTH * max(evidence.shape)
-    smoothed = torch.where(outside, _smooth(evidence, sigma).clamp(min=0), 0.0)
+    smoothed = _outside(evidence, outside)
     ranked, order = smoothed.flatten().sort(descending=True)
     if float(ranked[0]) <= 0:
         return torch.zeros_like(outside)
     count = int((ranked.cumsum(0) < SHARE * ranked.sum()).sum()) + 1
     core = torch.zeros(smoothed.numel(), dtype=torch.uint8)
     core[order[: min(count, max(1, int(area * int(outside.sum()))))]] = 1
-    side = 2 * round(RIM * sigma) + 1
+    side = 2 * round(RIM * SMOOTH * max(evidence.shape)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     grown = cv2.dilate(core.view(smoothed.shape).numpy(), kernel)
     return torch.from_numpy(grown).bool() & outside
@@ -323,6 +328,12 @@ def elsewhere(
     full = [copy for copy in moved if int(copy.sum()) >= 0.9 * largest]
     smoothed = _smooth(evidence, SMOOTH * max(evidence.shape)).clamp(min=0)
     return min(full, key=lambda copy: float(smoothed[copy].sum()))
+
+
+def _outside(evidence: Float[Tensor, "a b"], outside: Bool[Tensor, "a b"]) -> Float[Tensor, "a b"]:
+    """The positive evidence of the surroundings, smoothed."""
+    smoothed = _smooth(evidence, SMOOTH * max(evidence.shape)).clamp(min=0)
+    return torch.where(outside, smoothed, 0.0)
 
 
 def _smooth(values: Float[Tensor, "a b"], sigma: float) -> Float[Tensor, "a b"]:

@@ -1,12 +1,14 @@
-"""Rectangles of the surroundings, from large to small: how a place is found without gradients.
+"""Places in the surroundings: how one is found without gradients, and what of it is shown.
 
-All in content pixels.
+Rectangles are tried from large to small. All in content pixels.
 """
 
 from collections.abc import Callable, Sequence
 
+import cv2
+import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from xai_detect.values import boxes
@@ -14,6 +16,10 @@ from xai_detect.values.boxes import Box, Size
 
 WINDOW, DEPTH = 0.6, 3
 """A part is this much of its parent's side, so that neighbours overlap; so many levels."""
+
+REACH, WIDEST = 0.03, 4.0
+"""A piece is shown as far as the evidence that touches it keeps this share of the piece's peak; as
+it is, where that were more than so many times its area."""
 
 
 def beyond(places: Sequence[Box], near: Bool[Tensor, "a b"]) -> Bool[Tensor, "a b"]:
@@ -92,3 +98,29 @@ def moved(
             if int(part.sum()) > most:
                 best, most = part, int(part.sum())
     return best
+
+
+def pieces(region: Bool[Tensor, "a b"]) -> list[Bool[Tensor, "a b"]]:
+    """The connected pieces of a region, largest first; what touches by a corner is connected."""
+    count, numbers = cv2.connectedComponents(region.numpy().astype(np.uint8), connectivity=8)
+    found = [torch.from_numpy(numbers == number) for number in range(1, count)]
+    return sorted(found, key=lambda piece: -int(piece.sum()))
+
+
+def reached(region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]) -> Bool[Tensor, "a b"]:
+    """A region as it is shown: as far as the evidence that touches its pieces reaches.
+
+    A region that was hidden is no larger than it has to be for the name to go, which is often a
+    part of the thing that decides.
+
+    Args:
+        region: What was hidden.
+        evidence: Smoothed, none below zero, none on what belongs to the object.
+    """
+    shown = region.clone()
+    for piece in pieces(region):
+        strong = (evidence >= REACH * float(evidence[piece].max())) & (evidence > 0)
+        (grown,) = (one for one in pieces(strong | piece) if bool((one & piece).any()))
+        if int(grown.sum()) <= WIDEST * int(piece.sum()):
+            shown |= grown
+    return shown

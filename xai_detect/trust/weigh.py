@@ -14,6 +14,7 @@ from xai_detect.explainers.gradients.sighted import SightedGradients
 from xai_detect.trust.budget import BUDGETS, Budget
 from xai_detect.trust.maps import NOTHING, SHARES_OF, Shares, bounds
 from xai_detect.trust.name import Naming, map_decides
+from xai_detect.trust.places import pieces
 from xai_detect.trust.policy import DEFAULT_POLICY, Policy
 from xai_detect.trust.probability import read_probabilities, statistics
 from xai_detect.trust.reasons import Reasons, reasons
@@ -173,7 +174,7 @@ def weigh(
         }
         places = {
             "presence": said.presence.places,
-            "name": _several(bounds(said.naming.region)),
+            "name": _pieces(said.naming.region if said.naming.shown is None else said.naming.shown),
             "map": _several(place_of),
         }
         evidence = Evidence(
@@ -232,6 +233,12 @@ def _runner_up(whole: Named, target: Target) -> int | None:
     found = whole.raw.probabilities[0, int(rows[0])].clone()
     found[target.label] = -1
     return int(found.argmax())
+
+
+def _pieces(region: Bool[Tensor, "a b"] | None) -> tuple[Box, ...]:
+    """The boxes around a region's pieces, largest piece first."""
+    found = [] if region is None else [bounds(piece) for piece in pieces(region)]
+    return tuple(box for box in found if box is not None)
 
 
 def _several(box: Box | None) -> tuple[Box, ...]:
