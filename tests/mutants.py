@@ -63,7 +63,6 @@ TESTS = {
     "savanna/render": ("test_savanna.py",),
     "savanna/scene": ("test_savanna.py",),
     "savanna/strokes": ("test_savanna.py",),
-    "scores/scalars": ("test_scalars.py", "test_weigh.py"),
     "scores/survival": ("test_scalars.py", "test_d_rise.py"),
     "trust/budget": ("test_verdict.py", "test_weigh.py"),
     "trust/candidates": ("test_probability.py",),
