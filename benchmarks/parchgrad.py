@@ -1,12 +1,13 @@
 """What is ParchGrad worth on detectors? Maps against known causes, masks, boxes and removal.
 
     python benchmarks/parchgrad.py measure --kept FOLDER --data DATA --weights WEIGHTS
+    python benchmarks/parchgrad.py cost --kept FOLDER --data DATA --weights WEIGHTS
     python benchmarks/parchgrad.py report --kept FOLDER
 
 ``measure`` reads every set's ``dev`` half, chooses by it, then reads the ``fresh`` half with the
 controls of what was chosen; ``--kept`` holds what is measured, so that a run that was stopped goes
-on. Without ``--data`` the simulated sets are measured alone. ``report`` writes
-``results/parchgrad.md``, ``.json`` and ``.jpg``.
+on. Without ``--data`` the simulated sets are measured alone. ``cost`` times the fit of statistics.
+``report`` writes ``results/parchgrad.md``, ``.json`` and ``.jpg``.
 
 Evidence is what a map says is for the detection: its positive part, or the absolute value of a
 plain or averaged gradient, whose sign depends on whether a part is brighter or darker than its
@@ -18,39 +19,41 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+import parchgrad_picture
 import parchgrad_report
 import parchgrad_sets as sets
 import torch
+from parchgrad_variants import (
+    PLAIN,
+    SPLIT,
+    STEPS,
+    TRIVIAL,
+    UNDER,
+    Variant,
+    beside,
+    controls,
+    evidence,
+)
 from torch import Tensor
 from torch.nn import functional
 
 import xai_detect as xd
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import WhiteBoxDetector
-from xai_detect.explainers.gradients.integrated import InputXGradient, IntegratedGradients
-from xai_detect.explainers.gradients.probe import Probe
-from xai_detect.explainers.gradients.smooth import SmoothGrad
-from xai_detect.explainers.parchgrad.method import ParchGrad
-from xai_detect.explainers.protocol import Attribution, Needs
+from xai_detect.explainers.parchgrad.fit import fit
 from xai_detect.scores.survival import Survival
 from xai_detect.values.fills import hide
-from xai_detect.values.frame import Placed
-
-UNDER = ("gradient", "input_x_gradient", "smoothgrad", "integrated_gradients")
-UNSIGNED = ("gradient", "smoothgrad")
-STEPS = 8
-"""Of integrated gradients and SmoothGrad, plain and beneath ParchGrad alike."""
 
 LEVELS = (0.05, 0.1, 0.2)
 """Shares of the image that removal hides, or shows alone."""
 
 CELLS = 32
+FIT_IMAGES = 100
 HELD_OUT = {"photo": "mean", "xray": "blur"}
 """Fills that no method here has as its baseline."""
 
@@ -58,88 +61,6 @@ COUNTS = {"dev": 10, "fresh": 20}
 """Detections of half a set; removal costs time, so where it is asked there are fewer."""
 
 COUNTS_REMOVAL = {"dev": 8, "fresh": 16}
-
-
-@dataclass(frozen=True, slots=True)
-class PlainGradient:
-    """The gradient itself, summed over colours."""
-
-    name: ClassVar[str] = "gradient"
-    takes_placed: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs.GRADIENTS
-
-    def __call__(
-        self, detector: WhiteBoxDetector, placed: Placed, targets: Sequence[xd.Target]
-    ) -> list[Attribution]:
-        """Return log-odds per unit of brightness."""
-        probe = Probe(detector, targets, placed)
-        gradients, _ = probe.gradients(probe.pixels)
-        maps = placed.frame.attributions(gradients.cpu())
-        return [Attribution(heatmap, probe.passes()) for heatmap in maps]
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """A map to be measured; without a mode it is the plain method, or a control map."""
-
-    under: str
-    mode: str = ""
-    share: float = 0.0
-    control: str = ""
-
-    @property
-    def key(self) -> str:
-        """One string for tables."""
-        return "|".join((self.under, self.mode, f"{self.share:g}", self.control))
-
-    def method(self, statistics: str) -> Any:
-        """The method that makes it."""
-        if self.mode:
-            return ParchGrad(
-                self.under, self.mode, statistics, share=self.share, control=self.control,
-                steps=STEPS,
-            )  # fmt: skip
-        match self.under:
-            case "gradient":
-                return PlainGradient()
-            case "input_x_gradient":
-                return InputXGradient()
-            case "smoothgrad":
-                return SmoothGrad(STEPS)
-            case "integrated_gradients":
-                return IntegratedGradients(STEPS, STEPS)
-        return self.under
-
-
-PLAIN = tuple(Variant(under) for under in UNDER)
-TRIVIAL = (Variant("box"), Variant("centre_gaussian"), Variant("edges"))
-SPLIT = tuple(
-    Variant(under, mode, share)
-    for under in UNDER
-    for mode in ("cls", "ins")
-    for share in (1.0, 0.5)
-)
-
-
-def beside(chosen: Mapping[str, Variant]) -> tuple[Variant, ...]:
-    """What is read on the fresh half: both modes over the share of layers that was chosen."""
-    return tuple(
-        replace(variant, mode=mode) for variant in chosen.values() for mode in ("cls", "ins")
-    )
-
-
-def controls(chosen: Mapping[str, Variant]) -> tuple[Variant, ...]:
-    """For each method beneath, other channels in the place of those that its best variant takes."""
-    return tuple(
-        replace(variant, control=control)
-        for variant in chosen.values()
-        for control in (("random", "other_class") if variant.mode == "cls" else ("random",))
-    )
-
-
-def evidence(heatmap: Tensor, variant: Variant) -> Tensor:
-    """What of a map is for the detection."""
-    return heatmap.abs() if variant.under in UNSIGNED else heatmap.clamp(min=0)
 
 
 def location(found: Tensor, truth: Tensor) -> dict[str, float]:
@@ -220,10 +141,31 @@ def bare_seconds(detector: WhiteBoxDetector, image: Tensor) -> float:
     return float(np.median(times))
 
 
+def fit_cost(given: argparse.Namespace) -> None:
+    """Processor time of fitting a set, statistics and tests included, over that of detecting it."""
+    torch.set_num_threads(1)
+    rows = []
+    for name in ("screening", *(("coco-yolo11n",) if given.data else ())):
+        detector, scans = sets.labelled_scans(name, FIT_IMAGES, given)
+        xd.detect(detector, scans[0][0])
+        start = time.process_time()
+        for image, _, _ in scans:
+            xd.detect(detector, image)
+        middle = time.process_time()
+        fit(detector, scans)
+        detecting, fitting = middle - start, time.process_time() - middle
+        rows.append({
+            "set": name, "images": len(scans), "boxes": sum(len(one[1]) for one in scans),
+            "detect": round(detecting, 2), "fit": round(fitting, 2),
+            "ratio": round(fitting / detecting, 2),
+        })  # fmt: skip
+        print(rows[-1], flush=True)
+    (given.kept / "fit_cost.json").write_text(json.dumps(rows))
+
+
 def measure(given: argparse.Namespace) -> None:
     """Both halves of all sets; files of ``--kept`` that exist are not measured again."""
     torch.set_num_threads(1)
-    given.kept.mkdir(parents=True, exist_ok=True)
     chosen: dict[str, Variant] = {}
     for half in ("dev", "fresh"):
         split = (*beside(chosen), *controls(chosen)) if chosen else SPLIT
@@ -244,7 +186,7 @@ def measure(given: argparse.Namespace) -> None:
 def main() -> None:
     """Measure, or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["measure", "report"])
+    parser.add_argument("what", choices=["measure", "cost", "report"])
     parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--weights", type=Path)
@@ -255,13 +197,21 @@ def main() -> None:
     given.counts, given.counts_removal = (two, two) if given.few else (COUNTS, COUNTS_REMOVAL)
     everything = (*sets.SIMULATED, *(sets.PHOTOGRAPHED if given.data else ()))
     given.sets = given.sets or everything
-    if given.what == "measure":
-        measure(given)
+    if given.what != "report":
+        given.kept.mkdir(parents=True, exist_ok=True)
+        (measure if given.what == "measure" else fit_cost)(given)
         return
     machine = (
         f"{platform.machine()}, one thread of {os.cpu_count()} cores, torch {torch.__version__}"
     )
-    parchgrad_report.write(given.kept, machine, {"steps": STEPS, "levels": LEVELS, "cells": CELLS})
+    settings = {
+        "steps": STEPS, "levels": LEVELS, "cells": CELLS, "seeds": sets.SEEDS,
+        "fit_cost": json.loads((given.kept / "fit_cost.json").read_text()),
+    }  # fmt: skip
+    choice = parchgrad_report.write(given.kept, machine, settings)
+    parchgrad_picture.draw(
+        parchgrad_picture.drawn(Variant(*choice)), parchgrad_report.RESULTS / "parchgrad.jpg"
+    )
 
 
 if __name__ == "__main__":

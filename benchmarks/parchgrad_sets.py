@@ -10,9 +10,10 @@ import argparse
 import contextlib
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import fit_parchgrad_statistics
 import numpy as np
 import torch
 import train_planted
@@ -27,7 +28,7 @@ from xai_detect.data.read import read_dataset
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.evaluation.labelled import labelled_images
-from xai_detect.explainers.parchgrad.fit import fit
+from xai_detect.explainers.parchgrad.fit import LabelledImage, fit
 from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box
@@ -106,6 +107,19 @@ def questions(
     )
 
 
+def labelled_scans(
+    name: str, count: int, given: argparse.Namespace
+) -> tuple[WhiteBoxDetector, list[LabelledImage]]:
+    """A detector at its usual input size, and images with ground truth in memory."""
+    if name == "screening":
+        return xd.load_detector(name), list(fit_parchgrad_statistics.bags(count))
+    data, weights, side, domain = REAL[name]
+    detector = xd.load_detector(str(given.weights / f"{weights}.pt"), imgsz=side, domain=domain)
+    dataset = read_dataset(given.data / data, split=TRAINING[data])
+    few = replace(dataset, scans=dataset.scans[:count])
+    return detector, list(labelled_images(few, detector.class_names, lambda *_: None))
+
+
 def _first(count: int, found: Iterator[Question]) -> Iterator[Question]:
     for _, one in zip(range(count), found, strict=False):
         yield one
@@ -114,12 +128,9 @@ def _first(count: int, found: Iterator[Question]) -> Iterator[Question]:
 def _fit(
     detector: WhiteBoxDetector, parts: Iterable[tuple[Dataset, Iterable[Scan]]], file: Path
 ) -> None:
-    def scans() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def scans() -> Iterator[LabelledImage]:
         for dataset, some in parts:
-            part = Dataset(
-                dataset.name, dataset.format, dataset.class_names, dataset.class_ids, tuple(some),
-                (),
-            )  # fmt: skip
+            part = replace(dataset, scans=tuple(some))
             yield from labelled_images(part, detector.class_names, lambda *_: None)
 
     file.parent.mkdir(parents=True, exist_ok=True)
