@@ -340,6 +340,37 @@ def test_each_piece_reaches_as_far_as_its_own_peak_allows():
     assert found.nonzero().tolist() == [[10, 10], [40, 10], [40, 11]]
 
 
+SPOTS = ((8, 8), (8, 50), (57, 8))
+"""Middles of three squares; the first holds 70 % of the evidence, the second 23 %."""
+
+
+def three_spots():
+    evidence = torch.zeros(SIZE)
+    for (row, column), value in zip(SPOTS, (3.0, 1.0, 0.3), strict=True):
+        evidence[row - 3 : row + 3, column - 3 : column + 3] = value
+    return evidence
+
+
+def test_a_larger_share_of_the_evidence_needs_a_larger_region():
+    evidence, places = three_spots(), SPOTS
+    for share, count in ((0.5, 1), (0.8, 2), (0.99, 3)):
+        found = strongest(evidence, ~NEAR, 0.5, share)
+        assert [bool(found[place_]) for place_ in places] == [True] * count + [False] * (3 - count)
+
+
+def test_where_the_name_stays_a_region_with_more_of_the_evidence_is_tried(monkeypatch):
+    where, target, near, _, _ = question(CueToy("class"), shown(CUE))
+    evidence, regions = three_spots(), []
+    stays = rules._Question(where, target, near, 6.0)
+    monkeypatch.setattr(stays, "evidence", lambda _: evidence)
+    monkeypatch.setattr(stays, "tried", lambda region, _: regions.append(region))
+    assert not stays.hidden_decides()
+    first, second = regions
+    assert [bool(first[spot]) for spot in SPOTS] == [True, False, False]
+    assert [bool(second[spot]) for spot in SPOTS] == [True, True, False]
+    assert stays.shown is None
+
+
 @given(seed=st.integers(0, 99), top=st.integers(0, 50), left=st.integers(0, 50))
 def test_a_placebo_never_touches_what_it_is_compared_with(seed, top, left):
     evidence = torch.rand(SIZE, generator=torch.Generator().manual_seed(seed))

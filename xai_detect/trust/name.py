@@ -50,10 +50,12 @@ SMOOTH, RIM = 1 / 40, 1.5
 """Evidence is smoothed by this share of the longer side; a region's rim, in such widths."""
 
 SHARE = 0.5
-"""A region is the smallest with this share of the evidence outside ..."""
+"""A region is the smallest with this share of the evidence outside."""
 
-AREAS = (0.01, 0.04)
-"""... but no more than this share of the surroundings, its rim left out; then it grows."""
+STEPS = ((SHARE, 0.01), (0.8, 0.04))
+"""That share, and the share of the surroundings that the region may cover, its rim left out. Where
+the name stays, the next step takes more of both: a region that holds its share is not widened by
+room alone, and half of a cue's evidence may leave enough of the cue."""
 
 FLIPS = 0.75
 """Share of the references, two at least, that must rename."""
@@ -219,8 +221,8 @@ class _Question:
             gone = bool(region.any()) and self.tried(region, region.float())
             return gone and self.measured["placebo"] > PLACEBO
         evidence = self.evidence(detector)
-        for area in AREAS:
-            region = strongest(evidence, ~self.near, area)
+        for share, area in STEPS:
+            region = strongest(evidence, ~self.near, area, share)
             if not bool(region.any()):
                 return False
             if self.tried(region, evidence):
@@ -287,20 +289,21 @@ class _Question:
 
 
 def strongest(
-    evidence: Float[Tensor, "a b"], outside: Bool[Tensor, "a b"], area: float
+    evidence: Float[Tensor, "a b"], outside: Bool[Tensor, "a b"], area: float, share: float = SHARE
 ) -> Bool[Tensor, "a b"]:
-    """The smallest region of the surroundings with half of the evidence there, and its rim.
+    """The smallest region of the surroundings with a share of the evidence there, and its rim.
 
     Args:
         evidence: Signed, over content pixels.
         outside: The surroundings.
         area: Most of them that the region may cover, its rim left out.
+        share: Of the positive evidence there.
     """
     smoothed = _outside(evidence, outside)
     ranked, order = smoothed.flatten().sort(descending=True)
     if float(ranked[0]) <= 0:
         return torch.zeros_like(outside)
-    count = int((ranked.cumsum(0) < SHARE * ranked.sum()).sum()) + 1
+    count = int((ranked.cumsum(0) < share * ranked.sum()).sum()) + 1
     core = torch.zeros(smoothed.numel(), dtype=torch.uint8)
     core[order[: min(count, max(1, int(area * int(outside.sum()))))]] = 1
     side = 2 * round(RIM * SMOOTH * max(evidence.shape)) + 1
