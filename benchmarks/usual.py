@@ -24,8 +24,6 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from xai_detect.savanna.compose import compose
-from xai_detect.savanna.render import render
 
 from xai_detect.data.parts import part_of
 from xai_detect.detectors.load import load_detector
@@ -34,6 +32,8 @@ from xai_detect.detectors.protocol import Detector
 from xai_detect.evaluation.parts import object_of
 from xai_detect.inspection.image import inspect
 from xai_detect.measures.statistics import bootstrap, drawn_auroc
+from xai_detect.savanna.compose import compose
+from xai_detect.savanna.render import render
 from xai_detect.trust.parts import (
     FOLDER,
     Usual,
