@@ -73,14 +73,17 @@ def usual(heads, legs=0.1):
     return usual_of([("giraffe", shares(head, legs)) for head in heads], "drawn")
 
 
-def test_parts_that_usually_hold_more_than_chance_are_telling():
+def test_parts_that_usually_hold_more_than_their_area_would_are_telling():
+    """The head is a third of the object; of the evidence on the object it holds .5 of .6."""
     found = usual([0.4, 0.5, 0.6, 0.5, 0.5]).classes["giraffe"]
-    assert found.telling == ("head",)  # .1 on the legs is under their chance
+    assert found.telling == ("head",)
     assert found.parts["head"] == pytest.approx((0.5, 0.1))
     assert found.together[0] == pytest.approx(0.4)
     assert found.together[5] == pytest.approx(0.5)
     assert found.together[-1] == pytest.approx(0.6)
-    assert usual([0.4] * 5, legs=0.5).classes["giraffe"].telling == ("legs", "head")
+    assert usual([0.2] * 5, legs=0.25).classes["giraffe"].telling == ("head",)  # .44 to .33
+    assert usual([0.1] * 5, legs=0.19).classes["giraffe"].telling == ()  # .345: next to its area
+    assert usual([0.1] * 5, legs=0.9).classes["giraffe"].telling == ("legs",)
     assert usual([0.5] * (FEWEST - 1)).classes == {}
     assert usual([0.5] * (FEWEST - 1) + [math.nan]).classes == {}
 
@@ -173,7 +176,7 @@ def test_parts_come_back_from_a_record():
 
 @pytest.fixture
 def annotated(scans):  # noqa: F811
-    """Eight more images; of each red item the upper half is its head, and holds all there is."""
+    """Eight more images; each item's head is its upper half, its tail lies where nothing is."""
     for number in range(8):
         write(scans / f"m{number}.png", ("red", number, 7), ("blue", 7 - number, 0))
     head = np.zeros((64, 64), bool)
@@ -185,7 +188,8 @@ def annotated(scans):  # noqa: F811
         return {
             "id": 10 * number + column, "image_id": number, "bbox": [left, top, 8, 8],
             "category_id": ["red", "green", "blue"].index(name), "area": 64, "iscrowd": 0,
-            "parts": {"head": part_to_coco(part_of("head", mask))},
+            "parts": {"head": part_to_coco(part_of("head", mask)),
+                      "tail": part_to_coco(part_of("tail", np.roll(mask, 32, axis=1)))},
         }  # fmt: skip
 
     content = {
@@ -213,7 +217,8 @@ def test_a_run_with_annotated_parts_says_where_the_evidence_lies(call, annotated
     for record, found in zip(run.records, run.inspections, strict=True):
         assert parts_to_json(record.parts) == parts_to_json(found.parts)
         for made, parts in zip(found.explanations, found.parts, strict=True):
-            (head,) = parts.shares
+            head, tail = parts.shares
+            assert tail.share < 0.01
             mask = np.zeros((64, 64), bool)
             x1, y1, x2, _ = map(round, made.target.box)
             mask[y1 : y1 + 4, x1:x2] = True

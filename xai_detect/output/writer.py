@@ -3,9 +3,10 @@
     run.json           what was run, on what, with what result; names the files that failed
     failed.jsonl       files that failed since run.json was written; gone when the run is finished
     records/<n>.json   one image: detections, evidence, verdicts; written last of its files
-    maps/<n>.npz       its signed maps in image pixels: why detected, why this class, added
-    views/<n>.png      the image with its boxes; <n>.<row>.png one detection;
-                       <n>.clean.png the image untouched
+    maps/<n>.npz       its signed maps, in at most 160 cells a side
+    pictures/<n>.webp  the image as large as the network saw it; <n>.<row>.<map>.svg the marks of
+                       a detection, <n>.<row>.<map>.webp its heat, to lie over the image
+    images/<n>.png     its untouched pixels, if they came from no file or copies are wanted
     detections.json    COCO results with verdict and evidence, as detections.schema.json says
     evidence.parquet   a row per detection
     report.html        for people
@@ -17,13 +18,12 @@ name never collide. A source is done when its record is there.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
 from xai_detect.errors import InputError
-from xai_detect.output.drawing import views as render
+from xai_detect.output.drawing import panels, vector
 from xai_detect.output.exchange import DETECTIONS_FORMAT
 from xai_detect.output.folder.header import Header, header_to_json
 from xai_detect.output.folder.judged import maps_of
@@ -32,11 +32,11 @@ from xai_detect.output.folder.load import (
     FORMAT,
     MANIFEST,
     Run,
-    read_inspection,
     read_record,
     read_records,
 )
 from xai_detect.output.folder.outcomes import outcome_to_json, parts_to_json
+from xai_detect.output.folder.pictures import BARE, encode_picture, encode_webp
 from xai_detect.output.folder.pixels import encode_maps, encode_png, image_sha256, quantised
 from xai_detect.output.folder.recognise import recognised
 from xai_detect.output.folder.records import Record, file_name, record_to_json
@@ -47,6 +47,7 @@ from xai_detect.values.files import PART, FolderLock, append_line, write_bytes
 from xai_detect.values.findings import Inspection, PartsFound
 from xai_detect.values.json import as_mapping, plain, read_json, write_json
 from xai_detect.values.truth import Outcome
+from xai_detect.words.catalogue import spoken
 
 
 class _Held(NamedTuple):
@@ -69,9 +70,16 @@ class RunWriter:
     """
 
     def __init__(
-        self, lock: FolderLock, folder: Path, header: Header, command: str, before: Run | None
+        self,
+        lock: FolderLock,
+        folder: Path,
+        header: Header,
+        command: str,
+        before: Run | None,
+        copy_images: bool = False,
     ) -> None:
         self.folder = folder
+        self._copies = copy_images
         self.header = header
         self._lock = lock
         self._held = {record.source: _held(record) for record in before.records} if before else {}
@@ -112,7 +120,7 @@ class RunWriter:
         Args:
             inspection: What was found out.
             image_id: The data set's own id of the image.
-            file_sha256: Digest of the file it was read from.
+            file_sha256: Digest of the file it was read from; without one its pixels are kept.
             anew: Whether it may take the place of another image of the same source.
 
         Raises:
@@ -135,10 +143,15 @@ class RunWriter:
             for kind, rows in maps_of(inspection).items()
         }
         write_bytes(self.folder / "maps" / f"{new.name}.npz", encode_maps(heatmaps, size))
-        write_bytes(self.folder / "views" / f"{new.name}.clean.png", encode_png(array))
+        content = next(
+            (made.content_size for made in inspection.explanations if made is not None), None
+        )
+        write_bytes(self.folder / "pictures" / f"{new.name}.webp", encode_picture(array, content))
+        if self._copies or not file_sha256:
+            write_bytes(self.folder / "images" / f"{new.name}.png", encode_png(array))
         self._draw(inspection, new.name)
-        content = record_to_json(inspection, new.image_sha256, image_id, file_sha256)
-        write_json(self._record_path(new.name), content)
+        record = record_to_json(inspection, new.image_sha256, image_id, file_sha256)
+        write_json(self._record_path(new.name), record)
         self._held[inspection.source] = new
         self._failed.pop(inspection.source, None)
 
@@ -170,9 +183,6 @@ class RunWriter:
             return
         if record.source != source:
             self._forget(source)  # the image that lay there is gone: this one took its place
-        if record.outcome != outcome or Path(record.source).name != Path(source).name:
-            inspection = read_inspection(self.folder, self.header.provenance, record)
-            self._draw(replace(inspection, source=source, outcome=outcome), record.name)
         path = self._record_path(record.name)
         changed = {"source": source, "image_id": image_id, "outcome": outcome_to_json(outcome)}
         write_json(path, {**as_mapping(read_json(path)), **changed, **known})
@@ -234,20 +244,26 @@ class RunWriter:
         return self.folder / "records" / f"{name}.json"
 
     def _draw(self, inspection: Inspection, name: str) -> None:
-        views, language = self.folder / "views", self.header.lang
-        write_bytes(views / f"{name}.png", encode_png(render.overview(inspection, language)))
+        """What lies over the image: the marks of each detection, by map, and its heat."""
+        pictures, words = self.folder / "pictures", spoken(self.header.lang)
         for row in range(len(inspection.detections)):
-            picture = render.view(inspection, row, language)
-            write_bytes(views / f"{name}.{row}.png", encode_png(picture))
+            what = panels.scene(inspection, row, words)
+            for shown in what.layers or (None,):
+                kind = BARE if shown is None else shown.kind
+                drawn = vector.marks(what, shown).encode("utf-8")
+                write_bytes(pictures / f"{name}.{row}.{kind}.svg", drawn)
+                if shown is not None:
+                    heat = encode_webp(vector.heat(shown))
+                    write_bytes(pictures / f"{name}.{row}.{kind}.webp", heat)
 
     def _forget(self, source: str) -> None:
         """Take an image out of the run: its record first, which is what makes it part of it."""
         known = self._held.pop(source, None)
         if known is not None:
             self._record_path(known.name).unlink(missing_ok=True)
-            (self.folder / "maps" / f"{known.name}.npz").unlink(missing_ok=True)
-            for picture in (self.folder / "views").glob(f"{known.name}.*png"):
-                picture.unlink(missing_ok=True)
+            for place in ("maps", "images", "pictures"):
+                for file in (self.folder / place).glob(f"{known.name}.*"):
+                    file.unlink(missing_ok=True)
 
     def _check(self, inspection: Inspection) -> None:
         header = self.header

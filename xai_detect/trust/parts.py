@@ -35,8 +35,9 @@ from xai_detect.words.catalogue import catalogue
 FOLDER = "usual"
 """Beside the shipped manifest: what is usual of the networks it lists, under the same names."""
 
-TELLING = 1.5
-"""A part is telling that usually holds this many times its chance, in the median."""
+TELLING = 1.2
+"""A part is telling whose share of the evidence on the object is usually this many times its share
+of the object's area."""
 
 MENTIONED = 0.05
 """Share beyond box and ring from which a sentence mentions it."""
@@ -84,7 +85,8 @@ class UsualOfClass:
     Attributes:
         count: How many there are.
         parts: Median share and median chance of each part.
-        telling: The parts that usually hold more than chance, the strongest first.
+        telling: The parts that hold more of the evidence on the object than their area would, the
+            strongest first.
         together: What these hold together: eleven quantiles, from the least to the most.
     """
 
@@ -168,7 +170,10 @@ def _of_class(rows: Sequence[Sequence[PartShare]]) -> UsualOfClass:
         )
         for name, found in held.items()
     }
-    telling = [name for name, (share, chance) in middle.items() if share > TELLING * chance]
+    shares, areas = (sum(column) for column in zip(*middle.values(), strict=True))
+    telling = [
+        name for name, (share, area) in middle.items() if share * areas > TELLING * area * shares
+    ]
     telling.sort(key=lambda name: -middle[name][0])
     together = [sum(part.share for part in shares if part.name in telling) for shares in rows]
     quantiles = np.quantile(together, _STEPS)

@@ -165,8 +165,8 @@ class PartsFound:
 
     Attributes:
         shares: Of each annotated part.
-        here: Share on the telling parts, those that usually hold more than chance; NaN where
-            nothing usual is known.
+        here: Share on the telling parts, those that usually hold more than their area would; NaN
+            where nothing usual is known.
         usual: The same of confirmed detections of the class, their median; NaN likewise.
         lower: Share of these that have as little on the telling parts, in [0, 1]; NaN likewise.
         sentence: That in words; empty likewise.

@@ -28,10 +28,11 @@ from xai_detect.output.drawing.strokes import (
     frame,
     stroke,
 )
+from xai_detect.output.drawing.titles import map_title
+from xai_detect.output.folder.judged import maps_of
 from xai_detect.values import boxes
 from xai_detect.values.boxes import Box, Size
-from xai_detect.values.detections import Target
-from xai_detect.values.findings import Evidence, Explanation, Inspection
+from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.words.catalogue import ENGLISH, Catalogue
 
 SIDE = (640, 1000)
@@ -100,6 +101,7 @@ class Layer:
 
     Attributes:
         title: Which question it answers.
+        kind: One of ``folder.judged.KINDS``.
         near: The detection and the ring in which evidence counts as near, in image pixels.
         density: Smoothed positive evidence per hundredth of the image's area, in floored log-odds.
         outlines: Threshold and region of each share in ``contours.SHARES``; none where the evidence
@@ -108,6 +110,7 @@ class Layer:
     """
 
     title: str
+    kind: str
     near: Box
     density: np.ndarray
     outlines: tuple[tuple[float, np.ndarray], ...]
@@ -163,47 +166,22 @@ def scene(inspection: Inspection, row: int, words: Catalogue = ENGLISH) -> Scene
     """Everything that will be drawn for one detection."""
     verdict, evidence = inspection.verdicts[row], inspection.evidence[row]
     target, size = inspection.detections.target(row), inspection.detections.image_size
-    shown: list[tuple[str, Explanation | None]] = []
-    if map_refusal(evidence) is None:
-        shown.append((words.say("map.detected"), inspection.explanations[row]))
-        shown.append((_why_this(target, evidence, words), inspection.contrasts[row]))
-        if inspection.lookalikes and inspection.lookalikes[row] is not None:
-            shown.append((_why_not(inspection, row, words), inspection.between[row]))
-    added = inspection.added[row]
-    if added is not None:
-        shown.append((words.say("map.added_by", method=added.method), added))
-    places = deciding(verdict, evidence)
+    other = inspection.lookalikes[row] if inspection.lookalikes else None
+    places, layers = deciding(verdict, evidence), []
+    for kind, rows in maps_of(inspection).items():
+        made = rows[row]
+        if made is None or (map_refusal(evidence) is not None and kind != "added"):
+            continue
+        title = map_title(kind, target, evidence, other, made.method, words, drawn_name)
+        total = worth(target.score) if kind == "added" else None
+        layers.append(layer(title, made, size, kind=kind, worth=total))
     return Scene(
         as_bytes(inspection.image),
         target.box,
         tuple((words.say(f"picture.decides_{test}"), place) for test, place in places),
-        tuple(
-            layer(title, made, size, worth=worth(target.score) if made is added else None)
-            for title, made in shown
-            if made is not None
-        ),
+        tuple(layers),
         words,
     )
-
-
-def _why_not(inspection: Inspection, row: int, words: Catalogue) -> str:
-    """The question of the map between the reported and the annotated class."""
-    target, other = inspection.detections.target(row), inspection.lookalikes[row]
-    name = drawn_name(target.name, target.label, words)
-    annotated = "" if other is None else other.name
-    if annotated in target.class_names:
-        annotated = drawn_name(annotated, target.class_names.index(annotated), words)
-    return words.say("map.between", **{"class": name}, annotated=annotated)
-
-
-def _why_this(target: Target, evidence: Evidence, words: Catalogue) -> str:
-    """The question of the second map: why this class, and not the one it is compared with."""
-    name = drawn_name(target.name, target.label, words)
-    rival = evidence.words.get("rival", "")
-    if rival not in target.class_names:
-        return words.say("map.class", **{"class": name})
-    other = drawn_name(rival, target.class_names.index(rival), words)
-    return words.say("map.class_not", **{"class": name, "rival": other})
 
 
 def worth(score: float) -> float:
@@ -212,13 +190,21 @@ def worth(score: float) -> float:
     return float(np.logaddexp(0, np.log(kept) - np.log1p(-kept) - FLOOR))
 
 
-def layer(title: str, made: Explanation, size: Size, *, worth: float | None = None) -> Layer:
+def layer(
+    title: str,
+    made: Explanation,
+    size: Size,
+    *,
+    kind: str = "detected",
+    worth: float | None = None,
+) -> Layer:
     """One map of a detection in an image of ``(height, width)`` pixels.
 
     Args:
         title: Which question it answers.
         made: The map, in floored log-odds.
         size: Of the image.
+        kind: One of ``folder.judged.KINDS``.
         worth: What the positive evidence is to add up to, for maps in another unit.
     """
     near = boxes.near_in_image(made.target.box, size, made.content_size or size)
@@ -226,11 +212,11 @@ def layer(title: str, made: Explanation, size: Size, *, worth: float | None = No
     if worth is not None:
         density *= worth / (density.mean() * 100 or 1.0)
     if density.max() < HEAT[0]:
-        return Layer(title, near, density, (), ())
+        return Layer(title, kind, near, density, (), ())
     levels = [contours.threshold(density, share) for share in contours.SHARES]
     outlines = tuple((level, contours.region(density, level)) for level in levels)
     parts = tuple(contours.parts_outside(density, outlines[-1][1], near))
-    return Layer(title, near, density, outlines, parts)
+    return Layer(title, kind, near, density, outlines, parts)
 
 
 def outlined(what: Scene, window: Window, shown: Layer | None, *, tags: bool = True) -> np.ndarray:

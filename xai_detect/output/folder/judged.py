@@ -31,9 +31,9 @@ from xai_detect.values.json import (
     plain,
 )
 
-KINDS = ("detected", "class", "added", "between")
-"""Maps that a detection can have: why detected, why this class, by the method asked for, and why
-this class and not the annotated one."""
+KINDS = ("detected", "class", "between", "added")
+"""Maps that a detection can have: why detected, why this class, why this class and not the
+annotated one, and by the method asked for."""
 
 TESTS = ("reason", "presence", "name", "swap")
 """Words of the evidence that are answers."""
@@ -44,8 +44,8 @@ def maps_of(inspection: Inspection) -> dict[str, tuple[Explanation | None, ...]]
     return {
         "detected": inspection.explanations,
         "class": inspection.contrasts,
-        "added": inspection.added,
         "between": inspection.between or (None,) * len(inspection.detections),
+        "added": inspection.added,
     }
 
 

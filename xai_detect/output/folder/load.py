@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
+import cv2
+import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.errors import InputError
 from xai_detect.output.folder.header import Header, header_from_json
 from xai_detect.output.folder.judged import KINDS
+from xai_detect.output.folder.pictures import read_picture
 from xai_detect.output.folder.pixels import image_from, image_sha256, read_maps, read_png
 from xai_detect.output.folder.records import Record, record_from_json
 from xai_detect.values.detections import Provenance
 from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.values.json import Json, as_list, as_mapping, as_text, damaged, read_json
 
-FORMAT = 3
+FORMAT = 4
 """Version of the folder's layout."""
 
 MANIFEST = "run.json"
@@ -62,8 +65,10 @@ class Run:
 class Inspections(Sequence[Inspection]):
     """The inspections of a run; each access reads one image and its maps from disk.
 
-    The image is the run's own copy: exactly what was inspected if the file had 8 bits per colour,
-    within 1/131070 otherwise. Maps are within 1/2048 of each value.
+    The image is the run's own copy where it keeps one: exactly what was inspected if the file had 8
+    bits per colour, within 1/131070 otherwise. Else it is the run's small picture, enlarged: load
+    the file named by ``source`` for the pixels that were inspected. Maps are kept in at most 160
+    cells a side, each within 1/2048 of the largest, and spread over the image's pixels.
     """
 
     def __init__(self, run: Run) -> None:
@@ -95,11 +100,7 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
         InputError: If a file is missing, damaged, or not the one that was inspected.
     """
     size = record.detections.image_size
-    path = inside(folder, f"views/{record.name}.clean.png")
-    array = read_png(path, size)
-    if image_sha256(array) != record.image_sha256:
-        raise InputError(f"{path} is damaged (its pixels are not those that were inspected)")
-    image = image_from(array)
+    image = image_from(_pixels(folder, record))
     there = {kind: [made is not None for made in rows] for kind, rows in record.maps.items()}
     heatmaps = read_maps(inside(folder, f"maps/{record.name}.npz"), there, size)
     maps = {kind: _explanations(record, kind, heatmaps[kind]) for kind in KINDS}
@@ -119,6 +120,19 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
         between=maps["between"],
         provenance=provenance,
     )
+
+
+def _pixels(folder: Path, record: Record) -> np.ndarray:
+    """The image's pixels: as inspected where they are kept, else the small picture enlarged."""
+    size = record.detections.image_size
+    path = inside(folder, f"images/{record.name}.png")
+    if not path.exists():
+        small = read_picture(inside(folder, f"pictures/{record.name}.webp"))
+        return cv2.resize(small, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    array = read_png(path, size)
+    if image_sha256(array) != record.image_sha256:
+        raise InputError(f"{path} is damaged (its pixels are not those that were inspected)")
+    return array
 
 
 def _explanations(

@@ -1,4 +1,4 @@
-"""Images and maps as files, without loss.
+"""Images as files, without loss, and maps as files.
 
 An image is kept as PNG: exactly if its values are multiples of 1/255, else with 16 bits. Maps of
 one image share a file, by kind: signed float16 shares of each map's largest absolute value, and
@@ -19,6 +19,9 @@ from torch import Tensor
 
 from xai_detect.values.boxes import Size
 from xai_detect.values.json import damaged
+
+CELLS = 160
+"""Cells along the longer side in which a map is kept; what is read off it is coarser."""
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -74,6 +77,21 @@ def image_from(array: np.ndarray) -> Float[Tensor, "3 h w"]:
     return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
 
+def cells(size: Size) -> Size:
+    """Rows and columns in which a map of an image is kept."""
+    scale = min(CELLS / max(size), 1.0)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resized(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "a b"]:
+    """A map over another grid, its sum kept."""
+    if values.shape == size:
+        return values
+    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
+    spread = cv2.resize(values, (size[1], size[0]), interpolation=how)
+    return spread * (values.size / spread.size)
+
+
 def encode_maps(maps: Mapping[str, Sequence[Float[Tensor, "h w"] | None]], size: Size) -> bytes:
     """The maps of one image as the content of an ``.npz`` file.
 
@@ -82,12 +100,13 @@ def encode_maps(maps: Mapping[str, Sequence[Float[Tensor, "h w"] | None]], size:
         size: ``(height, width)`` of the image.
     """
     arrays: dict[str, np.ndarray] = {}
+    rows_of, columns_of = cells(size)
     for kind, rows in maps.items():
         heatmaps = [heatmap for heatmap in rows if heatmap is not None]
-        shares = arrays[kind] = np.zeros((len(heatmaps), *size), np.float16)
+        shares = arrays[kind] = np.zeros((len(heatmaps), rows_of, columns_of), np.float16)
         scales = arrays[f"{kind}_scales"] = np.ones(len(heatmaps), np.float32)
         for place, heatmap in enumerate(heatmaps):
-            values = heatmap.numpy().astype(np.float64)
+            values = _resized(heatmap.numpy().astype(np.float64), (rows_of, columns_of))
             scales[place] = np.abs(values).max() or 1.0
             shares[place] = values / float(scales[place])
     stream = io.BytesIO()
@@ -110,8 +129,9 @@ def read_maps(
     """
     with damaged(path):
         expected: dict[str, int] = {}
+        grid = cells(size)
         for kind, rows in there.items():
-            expected[f"{kind}.npy"] = 2 * sum(rows) * size[0] * size[1]
+            expected[f"{kind}.npy"] = 2 * sum(rows) * grid[0] * grid[1]
             expected[f"{kind}_scales.npy"] = 4 * sum(rows)
         with zipfile.ZipFile(path) as archive:
             claimed = {member.filename: member.file_size for member in archive.infolist()}
@@ -129,13 +149,13 @@ def read_maps(
 def _rows(
     shares: np.ndarray, scales: np.ndarray, there: Sequence[bool], size: Size
 ) -> list[Float[Tensor, "h w"] | None]:
-    count = sum(there)
+    shape = (sum(there), *cells(size))
     if shares.dtype != np.float16 or scales.dtype != np.float32:
         raise ValueError(f"maps of {shares.dtype} with scales of {scales.dtype}")
-    if shares.shape != (count, *size) or scales.shape != (count,):
-        raise ValueError(f"maps of shape {shares.shape}, expected {(count, *size)}")
+    if shares.shape != shape or scales.shape != shape[:1]:
+        raise ValueError(f"maps of shape {shares.shape}, expected {shape}")
     values = shares.astype(np.float32) * scales[:, None, None]
     if not np.isfinite(values).all():
         raise ValueError("a map holds a value that is not finite")
-    heatmaps = iter(torch.from_numpy(values))
+    heatmaps = (torch.from_numpy(_resized(heatmap, size)) for heatmap in values)
     return [next(heatmaps) if known else None for known in there]

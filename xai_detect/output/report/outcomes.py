@@ -19,11 +19,13 @@ class Compared(NamedTuple):
     """How a detection compares with the annotations.
 
     Attributes:
+        kind: What became of it; the value of a ``Kind``.
         style: How it looks.
         word: In a word.
         sentence: In a sentence.
     """
 
+    kind: str
     style: str
     word: str
     sentence: str
@@ -35,7 +37,9 @@ def compared(record: Record, row: int, words: Catalogue = ENGLISH) -> Compared |
         return None
     fate = record.outcome.fates[row]
     style = {True: "right", False: "wrong", None: "not-judged"}[fate.right]
-    return Compared(style, words.say(f"fate.{fate.kind.value}"), fate_sentence(fate, words))
+    return Compared(
+        fate.kind.value, style, words.say(f"fate.{fate.kind.value}"), fate_sentence(fate, words)
+    )
 
 
 _FOUND = (Kind.WRONG_NAME, Kind.BADLY_PLACED, Kind.BOTH)

@@ -15,7 +15,7 @@ from xai_detect.errors import InputError
 from xai_detect.output.drawing.states import deciding
 from xai_detect.output.drawing.strokes import frame
 from xai_detect.output.folder.load import Run, inside
-from xai_detect.output.folder.pixels import read_png
+from xai_detect.output.folder.pictures import read_picture
 from xai_detect.output.folder.records import Record
 from xai_detect.values.boxes import Box
 
@@ -110,22 +110,23 @@ def _look(run: Run, place: Place) -> Seen | None:
     """A place as it looks; None if the image's picture was lost, or nothing of it is inside."""
     record = place.record
     try:
-        path = inside(run.folder, f"views/{record.name}.clean.png")
-        image = read_png(path, record.detections.image_size)
+        image = read_picture(inside(run.folder, f"pictures/{record.name}.webp"))
     except InputError:
         return None
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    own, x, y = _cut(image, place.box, 0.0)
+    height, width = record.detections.image_size
+    down, across = image.shape[0] / height, image.shape[1] / width
+    x1, y1, x2, y2 = place.box
+    box = (x1 * across, y1 * down, x2 * across, y2 * down)
+    own, x, y = _cut(image, box, 0.0)
     if not own.size:
         return None
-    around, x, y = _cut(image, place.box, _ROOM)
+    around, x, y = _cut(image, box, _ROOM)
     scale = _SIDE / max(around.shape)
     size = [max(1, round(side * scale)) for side in around.shape[1::-1]]
     picture = cv2.resize(
         around, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     )
-    x1, y1, x2, y2 = place.box
+    x1, y1, x2, y2 = box
     frame(picture, ((x1 - x) * scale, (y1 - y) * scale, (x2 - x) * scale, (y2 - y) * scale))
     sample = cv2.resize(own, (_SAMPLE, _SAMPLE), interpolation=cv2.INTER_AREA)
     return Seen(place, sample, picture)
