@@ -33,9 +33,9 @@ def register(name: str, entry: Mapping[str, Any]) -> None:
     if MANIFEST.exists():
         models = tomllib.loads(MANIFEST.read_text())["models"]
     models[name] = dict(entry)
-    lines = ["# Written by benchmarks/train_screening.py, train_planted.py and train_cued.py;",
-             "# weights/README.md explains every field.", ""]  # fmt: skip
-    for key in sorted(models, key=lambda k: (k.startswith("planted/"), k)):
+    lines = ["# Written by benchmarks/train_screening.py, train_planted.py, train_cued.py and",
+             "# train_savanna.py; weights/README.md explains every field.", ""]  # fmt: skip
+    for key in sorted(models, key=lambda k: ("/" in k, k)):
         lines += _section(key, models[key])
     MANIFEST.write_text("\n".join(lines))
 
