@@ -23,6 +23,7 @@ from xai_detect.batch import many as batch
 from xai_detect.batch.sources import find_sources, shown_path
 from xai_detect.commands import app as cli
 from xai_detect.commands import judging, prepare, progress, showcase
+from xai_detect.commands.options import Case
 from xai_detect.commands.tried import tried
 from xai_detect.detectors import doctor
 from xai_detect.detectors.load import load_detector
@@ -1135,6 +1136,33 @@ def test_an_interrupted_demo_simulates_what_is_missing(tmp_path, monkeypatch):
     (tmp_path / "marker_scans" / "images" / "val").mkdir(parents=True)
     monkeypatch.setattr(showcase, "SCANS", 1)
     assert len(showcase.parts(tmp_path)[1].sources) == 1
+
+
+def test_the_demo_shows_a_zebra_that_is_called_a_giraffe(tmp_path, real_call, monkeypatch):
+    monkeypatch.setattr(showcase, "SCENES", (("zebra", "acacia"), ("giraffe", None)))
+    code, out, _ = real_call("demo", "--case", "zebra", "--out", tmp_path / "shown")
+    assert code == 0
+    gated, twin = out.split("savanna/honest")
+    (fooled,) = [line for line in gated.splitlines() if "annotated as zebra" in line]
+    assert "UNTRUSTED giraffe" in fooled
+    assert "asked about zebra: The detector does not see 'zebra' in this box" in gated
+    assert "TRUSTED giraffe" in gated.split("1_giraffe_no_tree.png")[1]
+    assert "annotated as" not in twin
+    assert "UNTRUSTED" not in twin.split("detections in 2 images")[0]
+    for name in ("gated", "honest"):
+        run = json.loads((tmp_path / "shown" / name / "run.json").read_text())
+        assert len(run["references"]) == 11
+        assert (tmp_path / "shown" / name / "report.html").is_file()
+
+
+def test_scenes_of_the_demo_are_drawn_once(tmp_path):
+    first, _ = showcase.parts(tmp_path, Case.ZEBRA)
+    assert len(first.sources) == len(showcase.SCENES)
+    written = first.sources[0].stat().st_mtime_ns
+    again, twin = showcase.parts(tmp_path, Case.ZEBRA)
+    assert again.sources == twin.sources == first.sources
+    assert again.sources[0].stat().st_mtime_ns == written
+    assert len(list(again.references.iterdir())) == 11
 
 
 def test_the_demo_says_so_if_its_scans_are_missing(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""``xai-detect demo``: inspect simulated scans with two detectors that ship."""
+"""``xai-detect demo``: inspect images with two detectors that ship."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,16 +6,23 @@ from typing import Annotated
 import typer
 
 from xai_detect.commands.inspect import inspect
+from xai_detect.commands.options import Case
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for scans and runs.")] = Path("demo_run"),
+    case: Annotated[
+        Case, typer.Option(help="Simulated X-ray scans, or a zebra that is called a giraffe.")
+    ] = Case.SCANS,
+    out: Annotated[Path, typer.Option(help="Folder for images and runs.")] = Path("demo_run"),
 ) -> None:
-    """Inspect simulated scans with two detectors that ship: right, wrong, missed, and why."""
+    """Inspect images with two detectors that ship: what is right, what is not, and why."""
     from xai_detect.commands.showcase import parts
 
-    for part in parts(out):
-        typer.echo(f"\n{part.model}, {part.words}: {len(part.sources)} scans")
+    for part in parts(out, case):
+        typer.echo(f"\n{part.model}, {part.words}: {len(part.sources)} images")
         sources = [str(path) for path in part.sources]
-        folder = out / part.name
-        inspect(sources, model=part.model, out=folder, conf=part.confidence, truth=part.truth)
+        asked = None if part.asked is None else [part.asked]
+        inspect(
+            sources, model=part.model, out=out / part.name, conf=part.confidence,
+            truth=part.truth, references=part.references, asked=asked,
+        )  # fmt: skip

@@ -19,6 +19,13 @@ class FailOn(StrEnum):
     ABSENT = "absent"
 
 
+class Case(StrEnum):
+    """What ``demo`` shows."""
+
+    SCANS = "scans"
+    ZEBRA = "zebra"
+
+
 Model = Annotated[
     str, typer.Option(help="Path, name in weights/manifest.toml, torchvision/<model>, or yolo11n.")
 ]
