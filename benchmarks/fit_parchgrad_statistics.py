@@ -32,7 +32,6 @@ from xai_detect.xray.scenes.scan import SIMULATOR, compose, scan
 from xai_detect.xray.scenes.worlds import compose_apart
 
 SEED = 530_000
-UNKNOWN = -1
 
 Box = tuple[float, float, float, float]
 
@@ -53,10 +52,16 @@ def planted(world: str, count: int) -> Iterator[LabelledImage]:
 
 
 def cued(world: str, count: int) -> Iterator[LabelledImage]:
-    """Scans of a world with a cue; an item that is not to be reported is no example of anything."""
+    """Scans of a world with a cue; one whose item is not to be reported shows no class.
+
+    A world of one class gets scans of another world, which show none, besides.
+    """
     for shown in draw_cued(world, count, SEED, train_planted.SIZE):
-        label = shown.label if shown.reported else UNKNOWN
-        yield labelled(shown.image, [shown.box], [label])
+        boxes, labels = ([shown.box], [shown.label]) if shown.reported else ([], [])
+        yield labelled(shown.image, boxes, labels)
+    if len(CUED[world].classes) == 1:  # else there would be nothing to compare with
+        for image, _, _ in planted("object", count // 2):
+            yield image, torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
 
 
 def bags(count: int) -> Iterator[LabelledImage]:
@@ -111,7 +116,8 @@ def main() -> None:
         whole += size
         print(
             f"{name}: {size:,} bytes, boxes per class and background "
-            f"{statistics.counts.tolist()}, {time.perf_counter() - start:.0f} s",
+            f"{statistics['box'].counts.tolist()}, images {statistics['image'].counts.tolist()}, "
+            f"{time.perf_counter() - start:.0f} s",
             flush=True,
         )
     print(f"{whole:,} bytes in all")

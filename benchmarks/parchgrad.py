@@ -35,9 +35,8 @@ from parchgrad_variants import (
     TRIVIAL,
     UNDER,
     Variant,
-    beside,
-    controls,
     evidence,
+    on_fresh,
 )
 from torch import Tensor
 from torch.nn import functional
@@ -100,9 +99,9 @@ def removal(found: Tensor, question: sets.Question, detector: WhiteBoxDetector) 
 
 
 def measured(
-    name: str, half: str, variants: tuple[Variant, ...], given: argparse.Namespace
+    name: str, half: str, variants: Sequence[Variant], given: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """All variants on half a set, a row each per detection."""
+    """Some variants on half a set, a row each per detection."""
     count = (given.counts if name in sets.PLANTED else given.counts_removal)[half]
     detector, statistics, questions = sets.questions(name, half, count, given)
     rows = []
@@ -164,23 +163,25 @@ def fit_cost(given: argparse.Namespace) -> None:
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Both halves of all sets; files of ``--kept`` that exist are not measured again."""
+    """Both halves of all sets; what the files of ``--kept`` hold is not measured again."""
     torch.set_num_threads(1)
-    chosen: dict[str, Variant] = {}
+    chosen: list[Variant] = []
     for half in ("dev", "fresh"):
-        split = (*beside(chosen), *controls(chosen)) if chosen else SPLIT
-        variants = (*TRIVIAL, *PLAIN, *split)
+        split = on_fresh(chosen) if chosen else SPLIT
         for name in given.sets:
             file = given.kept / f"{half}-{name}.json"
-            if not file.exists():
+            rows = json.loads(file.read_text()) if file.exists() else []
+            known = {row["variant"] for row in rows}
+            wanted = [one for one in (*TRIVIAL, *PLAIN, *split) if one.key not in known]
+            if wanted:
                 start = time.monotonic()
-                rows = measured(name, half, variants, given)
+                rows += measured(name, half, wanted, given)
                 file.write_text(json.dumps(rows))
                 print(half, name, len(rows), f"{time.monotonic() - start:.0f} s", flush=True)
         if half == "dev":
             found = parchgrad_report.read(given.kept, "dev")
-            chosen = {under: Variant(*parchgrad_report.best(found, under)) for under in UNDER}
-            print("chosen on dev:", [variant.key for variant in chosen.values()], flush=True)
+            chosen = [Variant.of(parchgrad_report.best(found, under)) for under in UNDER]
+            print("chosen on dev:", [variant.key for variant in chosen], flush=True)
 
 
 def main() -> None:

@@ -15,9 +15,6 @@ Row = dict[str, Any]
 TRIVIAL = ("box", "centre_gaussian")
 UNDER = ("gradient", "input_x_gradient", "smoothgrad", "integrated_gradients")
 SEED = 0
-OUTSIDE = ("marker", "context", "scanner", "default")
-"""Worlds whose cause lies away from the box; there every variant loses it, so none is chosen by
-them."""
 
 
 def read(kept: Path, half: str) -> dict[str, list[Row]]:
@@ -56,15 +53,13 @@ def figure(values: Sequence[float]) -> list[float]:
 
 def plain(under: str) -> str:
     """The variant that ParchGrad under a method is compared with."""
-    return f"{under}||0|"
+    return f"{under}||0||0|"
 
 
 def score(found: Mapping[str, list[Row]], variant: str, less: str | None = None) -> float:
-    """Mean worth over sets whose cause is the object, or its gain over another variant."""
+    """Mean worth over sets, or its gain over another variant; every set counts the same."""
     gains = []
-    for name, rows in found.items():
-        if name in OUTSIDE:
-            continue
+    for rows in found.values():
         groups = by_variant(rows)
         values = [worth(row) for row in groups[variant]]
         if less is not None:
@@ -84,16 +79,14 @@ def split(found: Mapping[str, list[Row]], under: str) -> list[str]:
     ]
 
 
-def best(found: Mapping[str, list[Row]], under: str) -> tuple[str, str, float]:
-    """Method beneath, mode and share of layers whose gain over the plain method is largest."""
-    name = max(split(found, under), key=lambda name: score(found, name, plain(under)))
-    _, mode, share, _ = name.split("|")
-    return under, mode, float(share)
+def best(found: Mapping[str, list[Row]], under: str) -> str:
+    """The variant beneath a method whose gain over the plain method is largest."""
+    return max(split(found, under), key=lambda name: score(found, name, plain(under)))
 
 
 def lifted(groups: Mapping[str, list[Row]], variant: str) -> list[float]:
     """Share on the truth as a multiple of that of the best map that knows the box alone."""
-    trivial = zip(*(groups[f"{name}||0|"] for name in TRIVIAL), strict=True)
+    trivial = zip(*(groups[plain(name)] for name in TRIVIAL), strict=True)
     most = [max(row["share"] for row in rows) for rows in trivial]
     return [row["share"] / limit for row, limit in zip(groups[variant], most, strict=True)]
 
@@ -134,11 +127,12 @@ def summary(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def told(variant: str) -> str:
     """A variant in words."""
-    under, mode, share, control = variant.split("|")
+    under, mode, share, over, quantile, control = variant.split("|")
     if not mode:
         return under
-    layers = "all layers" if share == "1" else f"upper {share}"
-    return f"ParchGrad {mode}, {layers}, under {under}" + (f" (control: {control})" * bool(control))
+    layers = "all layers" if share == "1" else f"upper {share} of layers"
+    words = f"ParchGrad {mode} over {over}, {layers}, quantile {quantile}, under {under}"
+    return words + (f" (control: {control})" if control else "")
 
 
 def cell(values: Sequence[float]) -> str:
@@ -155,7 +149,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def content(kept: Path, machine: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is published."""
     dev, fresh = read(kept, "dev"), read(kept, "fresh")
-    choice = {under: "|".join((*map(_plainly, best(dev, under)), "")) for under in UNDER}
+    choice = {under: best(dev, under) for under in UNDER}
     overall = max(choice.values(), key=lambda name: score(dev, name))
     return {
         "machine": machine,
@@ -177,10 +171,6 @@ def content(kept: Path, machine: str, settings: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _plainly(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
-
-
 def _pick(lines: Sequence[dict[str, Any]], name: str) -> dict[str, Any] | None:
     return next((line for line in lines if line["variant"] == name), None)
 
@@ -191,8 +181,9 @@ def _beside(
     value: Callable[[dict[str, Any]], str],
 ) -> list[list[str]]:
     rows = []
-    for under, variant in choice.items():
-        names = [plain(under), variant, *(variant + one for one in ("random", "other_class"))]
+    for under in choice:
+        first = next(iter(fresh.values()))
+        names = [line["variant"] for line in first if line["variant"].startswith(f"{under}|")]
         for name in names:
             cells = [_pick(lines, name) for lines in fresh.values()]
             if any(cells):
@@ -208,8 +199,8 @@ def grid(found: Mapping[str, Any]) -> list[str]:
         "## All variants on the dev half: share on the truth",
         "",
         "n: " + ", ".join(f"{name} {rows[0]['n']}" for name, rows in dev.items()) + ". Worth is "
-        "what was chosen by: mean over the sets whose cause is the object of the share, or of its "
-        "mean with the removal figure where removal was asked.",
+        "what was chosen by: mean over sets of the share, or of its mean with the removal figure "
+        "where removal was asked.",
         "",
     ]
     rows = [
@@ -245,8 +236,8 @@ def written(found: Mapping[str, Any]) -> str:
     chance = ["chance", *(f"{rows[0]['chance']:.3f}" for rows in fresh.values())]
     trivial = [
         [
-            told(f"{name}||0|"),
-            *(cell(_pick(rows, f"{name}||0|")["share"]) for rows in fresh.values()),
+            told(plain(name)),
+            *(cell(_pick(rows, plain(name))["share"]) for rows in fresh.values()),
         ]
         for name in (*TRIVIAL, "edges")
     ]
@@ -291,12 +282,11 @@ def written(found: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write(kept: Path, machine: str, settings: Mapping[str, Any]) -> tuple[str, str, float]:
+def write(kept: Path, machine: str, settings: Mapping[str, Any]) -> str:
     """Write ``results/parchgrad.json`` and ``.md``; gives the best variant of the dev half."""
     found = content(kept, machine, settings)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "parchgrad.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     (RESULTS / "parchgrad.md").write_text(written(found), encoding="utf-8")
     print(json.dumps({key: found[key] for key in ("chosen_on_dev", "best_on_dev", "dev_gains")}))
-    under, mode, share, _ = found["best_on_dev"].split("|")
-    return under, mode, float(share)
+    return str(found["best_on_dev"])

@@ -1,6 +1,6 @@
 """The maps that ``parchgrad.py`` measures: ParchGrad's variants, plain methods and controls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -45,20 +45,29 @@ class Variant:
 
     under: str
     mode: str = ""
-    share: float = 0.0
+    layers: float = 0.0
+    over: str = ""
+    quantile: float = 0.0
     control: str = ""
 
     @property
     def key(self) -> str:
         """One string for tables."""
-        return "|".join((self.under, self.mode, f"{self.share:g}", self.control))
+        numbers = f"{self.layers:g}", self.over, f"{self.quantile:g}"
+        return "|".join((self.under, self.mode, *numbers, self.control))
+
+    @classmethod
+    def of(cls, key: str) -> "Variant":
+        """The variant of a key."""
+        under, mode, layers, over, quantile, control = key.split("|")
+        return cls(under, mode, float(layers), over, float(quantile), control)
 
     def method(self, statistics: str) -> Any:
         """The method that makes it."""
         if self.mode:
             return ParchGrad(
-                self.under, self.mode, statistics, share=self.share, control=self.control,
-                steps=STEPS,
+                self.under, self.mode, statistics, share=self.layers, over=self.over,
+                quantile=self.quantile, control=self.control, steps=STEPS,
             )  # fmt: skip
         match self.under:
             case "gradient":
@@ -74,28 +83,40 @@ class Variant:
 
 PLAIN = tuple(Variant(under) for under in UNDER)
 TRIVIAL = (Variant("box"), Variant("centre_gaussian"), Variant("edges"))
-SPLIT = tuple(
-    Variant(under, mode, share)
+IN_BOX = tuple(
+    Variant(under, mode, layers, "box", 0.1)
     for under in UNDER
     for mode in ("cls", "ins")
-    for share in (1.0, 0.5)
+    for layers in (1.0, 0.5)
 )
-
-
-def beside(chosen: Mapping[str, Variant]) -> tuple[Variant, ...]:
-    """What is read on the fresh half: both modes over the share of layers that was chosen."""
-    return tuple(
-        replace(variant, mode=mode) for variant in chosen.values() for mode in ("cls", "ins")
+IN_IMAGE = tuple(
+    Variant(under, "cls", 1.0, "image", quantile) for under in UNDER for quantile in (0.1, 0.3)
+)
+MORE = tuple(
+    Variant(under, *rest)
+    for under in ("gradient", "input_x_gradient")
+    for rest in (
+        ("cls", 0.5, "image", 0.3),
+        ("ins", 1.0, "image", 0.3),
+        ("cls", 1.0, "box", 0.3),
     )
+)
+SPLIT = (*IN_BOX, *IN_IMAGE, *MORE)
+"""The settings that are chosen among; the costly methods beneath see fewer."""
+
+CONTROLLED = ("input_x_gradient", "integrated_gradients")
 
 
-def controls(chosen: Mapping[str, Variant]) -> tuple[Variant, ...]:
-    """For each method beneath, other channels in the place of those that its best variant takes."""
-    return tuple(
+def on_fresh(chosen: Sequence[Variant]) -> tuple[Variant, ...]:
+    """What was chosen, beneath two methods also over the box, and with other channels instead."""
+    controlled = [variant for variant in chosen if variant.under in CONTROLLED]
+    boxed = [replace(variant, over="box", quantile=0.1) for variant in controlled]
+    controls = [
         replace(variant, control=control)
-        for variant in chosen.values()
+        for variant in controlled
         for control in (("random", "other_class") if variant.mode == "cls" else ("random",))
-    )
+    ]
+    return tuple(dict.fromkeys((*chosen, *boxed, *controls)))
 
 
 def evidence(heatmap: Tensor, variant: Variant) -> Tensor:

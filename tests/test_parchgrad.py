@@ -23,12 +23,13 @@ from xai_detect.errors import ExplainError, InputError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.gradients.references import draws
 from xai_detect.explainers.methods import METHODS
+from xai_detect.explainers.parchgrad.channels import drawn_anew, smallest
 from xai_detect.explainers.parchgrad.fit import Calibration, background_boxes, fit
 from xai_detect.explainers.parchgrad.gradient import Rule, repartition
 from xai_detect.explainers.parchgrad.layers import box_strengths, find_layers, strengths
-from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad, drawn_anew, smallest
+from xai_detect.explainers.parchgrad.method import UNDER, ParchGrad
 from xai_detect.explainers.parchgrad.moments import Moments, shapiro, welch
-from xai_detect.explainers.parchgrad.statistics import load_statistics, save_statistics
+from xai_detect.explainers.parchgrad.statistics import OVER, load_statistics, save_statistics
 from xai_detect.explainers.parchgrad.unfinished import Unfinished
 from xai_detect.values.detections import Provenance, Target
 
@@ -86,7 +87,7 @@ def fitted(tmp_path_factory):
     detector = SmallDetector()
     path = tmp_path_factory.mktemp("statistics") / "small.safetensors"
     save_statistics(fit(detector, images(30)), path)
-    return detector, load_statistics(path, detector), str(path)
+    return detector, {over: load_statistics(path, detector, over) for over in OVER}, str(path)
 
 
 def test_scans_may_come_from_a_thread_that_runs_the_same_network():
@@ -106,7 +107,7 @@ def test_scans_may_come_from_a_thread_that_runs_the_same_network():
     fitting.start()
     fitting.join(20)
     assert done, "fit waits for scans whose maker waits for the network"
-    assert np.array_equal(done[0].mean, fit(detector, images(3)).mean)
+    assert np.array_equal(done[0]["box"].mean, fit(detector, images(3))["box"].mean)
 
 
 def ask(detector, rows=(0, 7, 12), labels=(0, 1, 2)):
@@ -216,8 +217,9 @@ def slow_strengths(net, pixels, box):
 
 def slow_choice(statistics, net, pixels, target, mode, quantile):
     choice, start = {}, 0
+    whole = (0.0, 0.0, float(pixels.shape[3]), float(pixels.shape[2]))
     by_class = statistics.p(target.label)
-    found = slow_strengths(net, pixels, target.box)
+    found = slow_strengths(net, pixels, whole if statistics.over == "image" else target.box)
     for layer in statistics.layers:
         p = []
         for channel in range(layer.channels):
@@ -240,16 +242,21 @@ def slow_choice(statistics, net, pixels, target, mode, quantile):
 
 
 @pytest.mark.parametrize("mode", ["cls", "ins"])
+@pytest.mark.parametrize("over", OVER)
 @pytest.mark.parametrize("quantile", [0.1, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("gamma", "conserve"), [(None, True), (None, False), (2.0, True), (0.5, False)]
 )
-def test_gradients_are_those_of_the_slow_implementation(fitted, mode, quantile, gamma, conserve):
-    detector, statistics, path = fitted
+def test_gradients_are_those_of_the_slow_implementation(
+    fitted, mode, over, quantile, gamma, conserve
+):
+    detector, both, path = fitted
+    statistics = both[over]
     image = next(images(1, seed=5))[0]
     method = ParchGrad(
-        "gradient", mode, path, quantile, share=1.0, gamma=gamma, conserve_variance=conserve
-    )
+        "gradient", mode, path, quantile, share=1.0, gamma=gamma, conserve_variance=conserve,
+        over=over,
+    )  # fmt: skip
     targets = ask(detector)
     with torch.no_grad():
         for target, found in zip(targets, explain(method, detector, image, targets), strict=True):
@@ -263,7 +270,8 @@ def test_gradients_are_those_of_the_slow_implementation(fitted, mode, quantile, 
 @pytest.mark.parametrize("mode", ["cls", "ins"])
 def test_the_split_gradients_serve_every_method_beneath(fitted, mode):
     """Each by its own slow loop; the split is that of the unchanged image throughout."""
-    detector, statistics, path = fitted
+    detector, both, path = fitted
+    statistics = both["box"]
     net, image, targets = detector.module, next(images(1, seed=5))[0], ask(detector)
     noise = torch.randn(3, *SIZE, generator=torch.Generator().manual_seed(4))
     noisy = image + 0.2 * (image.max() - image.min()) * noise
@@ -284,7 +292,7 @@ def test_the_split_gradients_serve_every_method_beneath(fitted, mode):
             for under, slow in expected.items():
                 method = ParchGrad(
                     under, mode, path, share=1.0, steps=1, noise=0.2, seed=4, baseline="black",
-                    references="black, air",
+                    references="black, air", quantile=0.1, over="box",
                 )  # fmt: skip
                 found = explain(method, detector, image, targets)[row]
                 torch.testing.assert_close(found.heatmap, slow.sum(dim=0), rtol=1e-3, atol=1e-5)
@@ -307,10 +315,13 @@ def test_targets_never_mix_whatever_lies_beneath(fitted, under):
 
 @pytest.mark.parametrize("mode", ["cls", "ins"])
 def test_integrated_gradients_keep_the_split_of_the_image(fitted, mode, monkeypatch):
-    detector, statistics, path = fitted
+    detector, both, path = fitted
+    statistics = both["box"]
     image = next(images(1, seed=5))[0]
     targets = ask(detector)
-    method = ParchGrad("integrated_gradients", mode, path, share=1.0, baseline="black", steps=4)
+    method = ParchGrad(
+        "integrated_gradients", mode, path, 0.1, share=1.0, baseline="black", steps=4, over="box"
+    )
     middles = []
     whole = detector.candidate
 
@@ -339,33 +350,62 @@ def test_integrated_gradients_keep_the_split_of_the_image(fitted, mode, monkeypa
         assert 0 < one.measured["channels_kept"] < 1
 
 
-def test_statistics_are_those_of_a_slow_count():
-    detector = SmallDetector()
-    statistics = fit(detector, images(30))
+def slow_values(detector, over, count):
+    """Strengths by row, one image after the other."""
     values = [[], [], [], []]
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for image, boxes, labels in images(30):
-            empty = background_boxes(boxes, boxes, SIZE, generator)
-            for box, label in zip([*boxes, *empty], [*labels, *[3] * len(empty)], strict=True):
-                rows = slow_strengths(detector.module, image[None], box.tolist())
-                values[label].append(torch.cat([rows[name] for name in HOOKED]).double().numpy())
+        for image, boxes, labels in images(count):
+            whole = (0.0, 0.0, SIZE[1], SIZE[0])
+            if over == "image":
+                rows = [(whole, label) for label in sorted(set(labels.tolist()))]
+            else:
+                empty = background_boxes(boxes, boxes, SIZE, generator)
+                rows = [
+                    (box.tolist(), int(label)) for box, label in zip(boxes, labels, strict=True)
+                ]
+                rows += [(box.tolist(), 3) for box in empty]
+            for box, label in rows:
+                found = slow_strengths(detector.module, image[None], box)
+                values[label].append(torch.cat([found[name] for name in HOOKED]).double().numpy())
+    return values
+
+
+@pytest.mark.parametrize("over", OVER)
+def test_statistics_are_those_of_a_slow_count(over):
+    detector = SmallDetector()
+    statistics = fit(detector, images(30))[over]
+    values = slow_values(detector, over, 30)
+    assert statistics.over == over
     assert statistics.counts.tolist() == [len(rows) for rows in values]
-    assert statistics.counts[3] > 0
+    assert (statistics.counts[3] > 0) == (over == "box")
     for label in range(3):
-        rest = np.concatenate([values[other] for other in range(4) if other != label])
+        rest = np.concatenate(
+            [values[other] for other in range(4) if label != other and values[other]]
+        )
         test = scipy.stats.ttest_ind(
             values[label], rest, equal_var=False, alternative="greater", axis=0
         )
-        np.testing.assert_allclose(statistics.p(label), test.pvalue, rtol=1e-3)
+        np.testing.assert_allclose(statistics.p(label), test.pvalue, rtol=2e-3)
         np.testing.assert_allclose(
-            statistics.class_deviations[label], np.std(values[label], axis=0, ddof=1), rtol=1e-4
+            statistics.class_deviations[label], np.std(values[label], axis=0, ddof=1), rtol=1e-3
         )
-    objects = np.concatenate(values[:3])
-    np.testing.assert_allclose(statistics.mean, objects.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(statistics.deviation, objects.std(axis=0, ddof=1), rtol=1e-4)
-    normal = [scipy.stats.shapiro(column).pvalue for column in objects.T]
-    np.testing.assert_allclose(statistics.normality, normal, rtol=1e-2, atol=1e-6)
+    together = np.concatenate(values[:3])
+    np.testing.assert_allclose(statistics.mean, together.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(statistics.deviation, together.std(axis=0, ddof=1), rtol=1e-3)
+    normal = [scipy.stats.shapiro(column).pvalue for column in together.T]
+    np.testing.assert_allclose(statistics.normality, normal, rtol=2e-2, atol=1e-6)
+
+
+def test_an_image_counts_for_what_it_shows_and_one_with_nothing_as_background():
+    detector = ToyDetector()
+    image, boxes, labels = next(toy_scans())
+    none = (image, boxes[:0], labels[:0])
+    unknown = (image, boxes, torch.tensor([-1]))
+    twice = (image, boxes.repeat(3, 1), torch.tensor([0, 2, 2]))
+    found = fit(detector, [none, none, unknown, twice])
+    assert found["image"].counts.tolist() == [1, 0, 1, 2]
+    assert found["box"].counts[:3].tolist() == [1, 0, 2]
 
 
 # --- by hand, and properties
@@ -522,7 +562,9 @@ def test_the_toy_by_hand(tmp_path):
     detector, image = ToyDetector(), scene(("red", 2, 3))
     save_statistics(fit(detector, toy_scans()), tmp_path / "toy")
     targets = [detector.detect(image[None], detector.frame((64, 64)))[0].target(0)]
-    method = ParchGrad("gradient", statistics=str(tmp_path / "toy"), share=1.0)
+    method = ParchGrad(
+        "gradient", statistics=str(tmp_path / "toy"), quantile=0.1, share=1.0, over="box"
+    )
     (found,) = explain(method, detector, image, targets)
     expected = torch.zeros(64, 64)
     expected[16:24, 24:32] = 20 / 64 * math.sqrt(2)
@@ -561,7 +603,7 @@ def test_controls_change_the_map(fitted):
     image = next(images(1, seed=3))[0]
     maps = [
         explain(
-            ParchGrad(statistics=path, quantile=0.3, control=control, share=1.0),
+            ParchGrad(statistics=path, quantile=0.3, control=control, share=1.0, over="box"),
             detector,
             image,
             ask(detector)[:1],
@@ -627,7 +669,7 @@ def test_layers_follow_the_shared_activation_but_not_a_sum_made_in_place():
 
 @pytest.mark.parametrize("stop", [0, 3, 11, 20])
 def test_a_fit_goes_on_from_its_state_as_if_nothing_had_been(stop, monkeypatch):
-    monkeypatch.setattr("xai_detect.explainers.parchgrad.fit.MOST_VALUES", 9)
+    monkeypatch.setattr("xai_detect.explainers.parchgrad.counted.MOST_VALUES", 9)
     detector, scans = SmallDetector(), list(images(20))
     begun, rest = Calibration(detector, 7), Calibration(detector, 7)
     whole = fit(detector, scans, seed=7)
@@ -637,10 +679,13 @@ def test_a_fit_goes_on_from_its_state_as_if_nothing_had_been(stop, monkeypatch):
     for scan in scans[stop:]:
         rest.see(*scan)
     found = rest.result()
-    assert found.layers == whole.layers
-    np.testing.assert_array_equal(found.counts, whole.counts)
-    for name in ("class_means", "class_deviations", "normality"):
-        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), rtol=1e-6)
+    for over in OVER:
+        one, other = found[over], whole[over]
+        assert one.layers == other.layers
+        np.testing.assert_array_equal(one.counts, other.counts)
+        for name in ("class_means", "class_deviations", "normality"):
+            # whole images of noise differ little, so what is rounded in a batch shows
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=2e-3)
 
 
 def test_images_of_all_sizes_are_counted_however_they_share_passes():
@@ -652,8 +697,8 @@ def test_images_of_all_sizes_are_counted_however_they_share_passes():
     for scan in wide:
         alone.see(*scan)
         alone.state()  # gives everything its pass
-    together = fit(detector, wide)
-    apart = alone.result()
+    together = fit(detector, wide)["box"]
+    apart = alone.result()["box"]
     np.testing.assert_array_equal(together.counts, apart.counts)
     np.testing.assert_allclose(together.class_means, apart.class_means, rtol=1e-5)
     np.testing.assert_allclose(together.class_deviations, apart.class_deviations, rtol=1e-4)
@@ -672,7 +717,7 @@ def test_labels_of_minus_one_are_avoided_but_not_counted():
     (image, boxes, labels) = next(toy_scans())
     unknown = torch.tensor([[0.0, 0.0, 64.0, 64.0]])
     scan = (image, torch.cat([boxes, unknown]), torch.cat([labels, torch.tensor([-1])]))
-    statistics = fit(detector, [scan])
+    statistics = fit(detector, [scan])["box"]
     assert statistics.counts.tolist() == [1, 0, 0, 0]
     assert all((statistics.p(label) == 1).all() for label in range(3))
 
@@ -688,7 +733,7 @@ def test_without_statistics_the_command_is_named():
 
 
 def test_files_that_do_not_fit_are_refused(fitted, tmp_path):
-    detector, statistics, path = fitted
+    detector, both, path = fitted
     other = ToyDetector()
     with pytest.raises(InputError, match="was fitted on another detector than toy"):
         load_statistics(path, other)
@@ -706,15 +751,16 @@ def test_files_that_do_not_fit_are_refused(fitted, tmp_path):
         load_statistics(tmp_path / "foreign", detector)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not be written"):
-        save_statistics(statistics, tmp_path / "file" / "inside")
+        save_statistics(both, tmp_path / "file" / "inside")
 
 
-def test_saved_statistics_come_back(tmp_path):
+@pytest.mark.parametrize("over", OVER)
+def test_saved_statistics_come_back(tmp_path, over):
     detector = SmallDetector()
-    fitted = fit(detector, images(30), seed=4, source="thirty images")
-    save_statistics(fitted, tmp_path / "file")
-    again = load_statistics(tmp_path / "file", detector)
-    for name in ("layers", "class_names", "digest", "seed", "source"):
+    both = fit(detector, images(30), seed=4, source="thirty images")
+    save_statistics(both, tmp_path / "file")
+    fitted, again = both[over], load_statistics(tmp_path / "file", detector, over)
+    for name in ("over", "layers", "class_names", "digest", "seed", "source"):
         assert getattr(again, name) == getattr(fitted, name)
     np.testing.assert_array_equal(again.counts, fitted.counts)
     np.testing.assert_allclose(again.mean, fitted.mean, rtol=1e-3)
@@ -732,13 +778,13 @@ def test_classes_without_boxes_and_constant_channels_come_back(tmp_path):
     detector = ToyDetector()
     reds = fit(detector, [scan for scan in toy_scans() if int(scan[2]) == 0])
     save_statistics(reds, tmp_path / "reds")
-    again = load_statistics(tmp_path / "reds", detector)
+    again = load_statistics(tmp_path / "reds", detector, "box")
     assert np.isnan(again.class_means[1:3]).all()
     assert np.isnan(again.class_deviations[1:3]).all()
     assert (again.p(1) == again.p(2)).all()
     assert (again.p(1) == 1).all()
     save_statistics(fit(detector, [next(toy_scans())]), tmp_path / "one")
-    one = load_statistics(tmp_path / "one", detector)
+    one = load_statistics(tmp_path / "one", detector, "box")
     assert np.isnan(one.deviation).all()
     assert all((one.p(label) == 1).all() for label in range(3))
 
@@ -773,7 +819,7 @@ def test_a_class_without_boxes_has_no_map(tmp_path):
     reds = [scan for scan in toy_scans() if int(scan[2]) == 0]
     save_statistics(fit(detector, reds), tmp_path / "reds")
     targets = [detector.detect(image[None], detector.frame((64, 64)))[0].target(0)]
-    with pytest.raises(ExplainError, match="0 boxes of 'blue'"):
+    with pytest.raises(ExplainError, match="0 images of 'blue'"):
         explain(ParchGrad(statistics=str(tmp_path / "reds")), detector, image, targets)
     method = ParchGrad(statistics=str(tmp_path / "reds"), control="other_class")
     with pytest.raises(ExplainError, match="no class besides 'red'"):
@@ -782,11 +828,23 @@ def test_a_class_without_boxes_has_no_map(tmp_path):
     assert explain(instance, detector, image, targets)[0].heatmap.any()
 
 
+def test_a_class_with_nothing_to_compare_with_has_no_map(tmp_path):
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    reds = [scan for scan in toy_scans() if int(scan[2]) == 0]
+    save_statistics(fit(detector, reds), tmp_path / "reds")
+    targets = [detector.detect(image[None], detector.frame((64, 64)))[0].target(0)]
+    with pytest.raises(ExplainError, match=r"knows 0 images without 'red'.*over='box'"):
+        explain(ParchGrad(statistics=str(tmp_path / "reds")), detector, image, targets)
+    boxed = ParchGrad(statistics=str(tmp_path / "reds"), over="box")
+    assert explain(boxed, detector, image, targets)[0].heatmap.any()
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"under": "cam"},
         {"mode": "box"},
+        {"over": "scene"},
         {"control": "none"},
         {"quantile": 0.0},
         {"share": 1.5},
@@ -870,7 +928,7 @@ def test_a_real_detector(shared, coco_images, tmp_path):
             yield load_image(scan.path), boxes, torch.tensor(labels, dtype=torch.int64)
 
     statistics = fit(detector, scans())
-    names = [layer.name for layer in statistics.layers]
+    names = [layer.name for layer in statistics["box"].layers]
     assert names[0] == "model.1.conv"
     assert names[-1].startswith("model.22.")
     assert not any(".attn." in name for name in names)
@@ -880,7 +938,10 @@ def test_a_real_detector(shared, coco_images, tmp_path):
     targets = list(detector.detect(frame.to_input(image[None]), frame)[0])[:2]
     plain = explain("input_x_gradient", detector, image, targets)
     found = explain(
-        ParchGrad(mode="ins", statistics=str(tmp_path / "yolo")), detector, image, targets
+        ParchGrad(mode="ins", statistics=str(tmp_path / "yolo"), share=0.5),
+        detector,
+        image,
+        targets,
     )
     assert len(found) == len(targets) > 0
     for one, before in zip(found, plain, strict=True):

@@ -1,7 +1,8 @@
 """Measure, once per detector, how strongly each channel answers to each class.
 
-The strength of a channel is its mean activation over a box's cells: the whole image would describe
-the scene. What is counted is boxes, not images.
+The strength of a channel is its mean activation, over the whole image and over each box's cells.
+Over the image, what goes with a class counts as well, wherever it lies; over the boxes, only what
+shows inside them.
 """
 
 import json
@@ -10,21 +11,19 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Integer
+from jaxtyping import Float, Integer
 from torch import Tensor
 
 from xai_detect.detectors.lending import lent
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.errors import InputError
+from xai_detect.explainers.parchgrad.counted import Counted
 from xai_detect.explainers.parchgrad.layers import Gauge, Layer, find_layers
-from xai_detect.explainers.parchgrad.moments import Tally, shapiro
-from xai_detect.explainers.parchgrad.statistics import Statistics, summarised, weights_digest
+from xai_detect.explainers.parchgrad.moments import shapiro
+from xai_detect.explainers.parchgrad.statistics import OVER, Statistics, summarised, weights_digest
 from xai_detect.values import boxes as geometry
 from xai_detect.values.boxes import Size
-
-MOST_VALUES = 5000
-"""Values per channel for the Shapiro-Wilk test, whose p-value is unreliable above that."""
 
 DRAWS = 20
 """Places tried for a background box before it is left out."""
@@ -41,11 +40,19 @@ label of -1 marks a region of unknown content, which is neither sampled nor used
 
 
 class Waiting(NamedTuple):
-    """An image that waits for its pass: its pixels, and boxes in input pixels with their rows."""
+    """An image that waits for its pass.
+
+    Attributes:
+        pixels: Placed in the input.
+        places: Its boxes, then the whole image, in input pixels.
+        boxes: The row of each box, a class or background.
+        shown: The rows of the image: classes that it shows, or background.
+    """
 
     pixels: Float[Tensor, "1 3 i j"]
-    boxes: Float[Tensor, "n 4"]
-    rows: Integer[np.ndarray, "n"]
+    places: Float[Tensor, "n 4"]
+    boxes: Integer[np.ndarray, "m"]
+    shown: Integer[np.ndarray, "k"]
 
 
 def fit(
@@ -54,17 +61,21 @@ def fit(
     *,
     seed: int = 0,
     source: str = "",
-) -> Statistics:
-    """Measure the channels over boxes of known class; images of one input size share passes.
+) -> dict[str, Statistics]:
+    """Measure the channels over images and boxes of known class; images of one size share passes.
 
-    For every box, one of the same size is placed where nothing is annotated, if there is room;
-    these stand for "background" among the boxes a class is compared with.
+    An image counts for each class that it shows, and as background if nothing is annotated. For
+    every box, one of the same size is placed where nothing is annotated, if there is room; these
+    are the background that boxes are compared with.
 
     Args:
         detector: The detector.
         scans: Images with ground truth, or with detections known to be right.
         seed: Of the background boxes and of the sample for the test of normality.
         source: What the images are, in words, for the record.
+
+    Returns:
+        The statistics by where strengths were taken, a name in ``OVER``.
 
     Raises:
         InputError: If there is no box, a label or box does not fit, or no layer can be split.
@@ -79,22 +90,15 @@ class Calibration:
     """What has been seen so far.
 
     The network is borrowed only while it runs: whoever makes the images may need it meanwhile.
-
-    Attributes:
-        tally: Moments per class and of background, of the images that had their pass.
-        sample: Strengths of a uniform sample of all boxes, for the test of normality.
     """
 
     def __init__(self, detector: WhiteBoxDetector, seed: int) -> None:
         self._detector = detector
         self._seed = seed
         self._places = torch.Generator().manual_seed(seed)
-        self._draws = torch.Generator().manual_seed(seed)
         self._gauge: Gauge | None = None
         self._waiting: dict[Size, list[Waiting]] = {}
-        self.tally = Tally(0, 0)
-        self.sample: list[Float[np.ndarray, k]] = []
-        self._seen = 0
+        self._counted = {over: Counted(0, 0, seed) for over in OVER}
 
     def see(
         self,
@@ -102,20 +106,22 @@ class Calibration:
         boxes: Float[Tensor, "_ 4"],
         labels: Integer[Tensor, "_"],
     ) -> None:
-        """Count an image's boxes, at once or once there are enough images of its size."""
+        """Count an image and its boxes, at once or once there are enough images of its size."""
         classes = len(self._detector.class_names)
         _check(boxes, labels, classes)
         known = labels >= 0
-        if not known.any():
+        if len(labels) and not known.any():
             return
         placed = place(self._detector, image)
         size = (image.shape[1], image.shape[2])
         background = background_boxes(boxes[known], boxes, size, self._places)
-        asked = placed.frame.boxes_to_input(torch.cat([boxes[known], background]).float())
-        rows = np.array([*labels[known].tolist(), *[classes] * len(background)])
+        whole = torch.tensor([[0.0, 0.0, size[1], size[0]]])
+        places = placed.frame.boxes_to_input(torch.cat([boxes[known].float(), background, whole]))
+        rows = np.array([*labels[known].tolist(), *[classes] * len(background)], dtype=np.int64)
+        shown = np.unique(rows[rows < classes]) if known.any() else np.array([classes])
         input_size = (placed.pixels.shape[2], placed.pixels.shape[3])
         group = self._waiting.setdefault(input_size, [])
-        group.append(Waiting(placed.pixels, asked, rows))
+        group.append(Waiting(placed.pixels, places, rows, shown))
         if len(group) == BATCH:
             self._pass(input_size)
         elif sum(map(len, self._waiting.values())) == WAITING:
@@ -129,79 +135,75 @@ class Calibration:
                 layers = find_layers(self._detector, pixels[:1])
                 self._gauge = Gauge(self._detector, layers)
                 channels = sum(layer.channels for layer in layers)
-                self.tally = Tally(len(self._detector.class_names) + 1, channels)
-            found = self._gauge.strengths(pixels, [image.boxes for image in group])
-        values = torch.cat(found).double().numpy()
-        rows = np.concatenate([image.rows for image in group])
-        self.tally.add(rows, values)
-        self._keep(values[rows < len(self._detector.class_names)])
+                rows = len(self._detector.class_names) + 1
+                self._counted = {over: Counted(rows, channels, self._seed) for over in OVER}
+            found = self._gauge.strengths(pixels, [image.places for image in group])
+        values = [one.double().numpy() for one in found]
+        whole = [
+            one[-1:].repeat(len(image.shown), 0) for one, image in zip(values, group, strict=True)
+        ]
+        self._count("image", [image.shown for image in group], whole)
+        self._count("box", [image.boxes for image in group], [one[:-1] for one in values])
 
-    def _keep(self, rows: Float64[np.ndarray, "b k"]) -> None:
-        """A uniform sample of all boxes (Vitter's algorithm R, 1985)."""
-        for values in rows.astype(np.float32):
-            self._seen += 1
-            if len(self.sample) < MOST_VALUES:
-                self.sample.append(values)
-            elif (place := self._drawn()) < MOST_VALUES:
-                self.sample[place] = values
-
-    def _drawn(self) -> int:
-        return int(torch.randint(self._seen, (1,), generator=self._draws))
+    def _count(self, over: str, rows: list[np.ndarray], values: list[np.ndarray]) -> None:
+        self._counted[over].add(np.concatenate(rows), np.concatenate(values))
 
     def state(self) -> dict[str, np.ndarray]:
         """All that was counted, as arrays; whoever waits for a pass gets it first."""
         self._finish()
         return {
-            "n": self.tally.n,
-            "mean": self.tally.mean,
-            "squares": self.tally.squares,
-            "sample": np.stack(self.sample) if self.sample else np.zeros((0, 0), np.float32),
-            "seen": np.array([self._seen]),
-            "layers": np.frombuffer(json.dumps(self.layers).encode(), np.uint8),
+            "layers": np.frombuffer(json.dumps(self._layers).encode(), np.uint8),
             "places": self._places.get_state().numpy(),
-            "draws": self._draws.get_state().numpy(),
+            **{
+                f"{over}.{name}": array
+                for over, counted in self._counted.items()
+                for name, array in counted.state().items()
+            },
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Go on from what ``state`` gave."""
-        self.tally = Tally(*state["mean"].shape)
-        self.tally.n, self.tally.mean, self.tally.squares = (
-            state[name].copy() for name in ("n", "mean", "squares")
-        )
-        self.sample = list(state["sample"])
         layers = tuple(Layer(*layer) for layer in json.loads(state["layers"].tobytes()))
         self._gauge = Gauge(self._detector, layers) if layers else None
-        self._seen = int(state["seen"][0])
         self._places.set_state(torch.from_numpy(state["places"].copy()))
-        self._draws.set_state(torch.from_numpy(state["draws"].copy()))
+        for over in OVER:
+            own = {
+                name.removeprefix(f"{over}."): array
+                for name, array in state.items()
+                if name.startswith(f"{over}.")
+            }
+            self._counted[over] = Counted.restored(own)
 
     def _finish(self) -> None:
         for size in list(self._waiting):
             self._pass(size)
 
     @property
-    def layers(self) -> tuple[Layer, ...]:
-        """What is measured; none before the first pass."""
+    def _layers(self) -> tuple[Layer, ...]:
         return self._gauge.layers if self._gauge is not None else ()
 
-    def result(self, source: str = "") -> Statistics:
-        """The statistics of all that was seen.
+    def result(self, source: str = "") -> dict[str, Statistics]:
+        """The statistics of all that was seen, by where strengths were taken.
 
         Raises:
             InputError: If no image held a box.
         """
         self._finish()
-        if not self.sample:
+        if not self._counted["box"].sample:
             raise InputError("no image holds an annotated box; parchgrad needs boxes to fit on")
-        return summarised(
-            self.layers,
-            tuple(self._detector.class_names),
-            weights_digest(self._detector),
-            self._seed,
-            source,
-            self.tally,
-            shapiro(np.stack(self.sample)),
-        )
+        return {
+            over: summarised(
+                self._layers,
+                tuple(self._detector.class_names),
+                weights_digest(self._detector),
+                self._seed,
+                source,
+                over,
+                counted.tally,
+                shapiro(np.stack(counted.sample)),
+            )
+            for over, counted in self._counted.items()
+        }
 
 
 def _check(boxes: Tensor, labels: Tensor, classes: int) -> None:

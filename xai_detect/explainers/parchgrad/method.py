@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.detectors.protocol import WhiteBoxDetector
@@ -27,9 +27,11 @@ from xai_detect.explainers.gradients.integrated import (
 )
 from xai_detect.explainers.gradients.probe import Probe
 from xai_detect.explainers.gradients.smooth import ExpectedGradients, SmoothGrad
+from xai_detect.explainers.parchgrad.channels import drawn_anew, record, smallest
 from xai_detect.explainers.parchgrad.gradient import Choice, PartitionedProbe, Rule
 from xai_detect.explainers.parchgrad.layers import Layer, strengths
 from xai_detect.explainers.parchgrad.statistics import (
+    OVER,
     Statistics,
     how_to_fit,
     load_statistics,
@@ -49,19 +51,9 @@ UNDER = (
     "gradient", "input_x_gradient", "smoothgrad", "integrated_gradients", "guided_ig",
     "expected_gradients",
 )  # fmt: skip
+OF = {"image": "images", "box": "boxes"}
 MODES = ("cls", "ins")
 CONTROLS = ("", "random", "other_class")
-
-
-def smallest(p: Float[Tensor, "c"], groups: int, quantile: float) -> Bool[Tensor, "c"]:
-    """Channels with the smallest p-values of their group: a ``quantile`` of them, at least one.
-
-    Channels that tie with the last one are in as well.
-    """
-    parts = p.view(groups, -1)
-    rank = max(1, math.floor(quantile * parts.shape[1]))
-    limit = parts.sort(dim=1).values[:, rank - 1 : rank]
-    return (parts <= limit).flatten()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +104,7 @@ class ParchGrad:
     gamma: float | None = None
     conserve_variance: bool = True
     support: bool = False
+    over: str = "image"
     control: str = ""
     seed: int = 0
     baseline: str = "auto"
@@ -121,7 +114,12 @@ class ParchGrad:
     scalar: str = "logit"
 
     def __post_init__(self) -> None:
-        for field, known in (("under", UNDER), ("mode", MODES), ("control", CONTROLS)):
+        for field, known in (
+            ("under", UNDER),
+            ("mode", MODES),
+            ("over", OVER),
+            ("control", CONTROLS),
+        ):
             if getattr(self, field) not in known:
                 words = ", ".join(repr(word) for word in known)
                 raise InputError(f"{field} is {getattr(self, field)!r}; choose from {words}")
@@ -149,7 +147,7 @@ class ParchGrad:
                 f"parchgrad needs statistics of the detector, and none ship for "
                 f"{detector.provenance.name}; {how_to_fit(detector)}"
             )
-        statistics = load_statistics(path, detector)
+        statistics = load_statistics(path, detector, self.over)
         passes, p = self._p_values(statistics, detector, placed, targets)
         choices = [self._choose(statistics, row) for row in p]
         rule = Rule(self.gamma, self.conserve_variance, self.support)
@@ -158,7 +156,7 @@ class ParchGrad:
         with probe.partitioned():
             found = self._attribute(probe, placed, detector)
         return [
-            Attribution(attribution.heatmap, {**attribution.measured, **_record(choice)})
+            Attribution(attribution.heatmap, {**attribution.measured, **record(choice)})
             for attribution, choice in zip(found, choices, strict=True)
         ]
 
@@ -213,7 +211,10 @@ class ParchGrad:
         if self.mode == "cls":
             rows = [self._class_row(statistics, target) for target in targets]
             return 0, torch.from_numpy(np.stack([statistics.p(row) for row in rows]))
-        boxes = placed.frame.boxes_to_input(torch.tensor([target.box for target in targets]))
+        height, width = placed.frame.image_size
+        whole = (0.0, 0.0, float(width), float(height))
+        places = [whole if self.over == "image" else target.box for target in targets]
+        boxes = placed.frame.boxes_to_input(torch.tensor(places))
         found = strengths(detector, statistics.layers, placed.pixels, boxes).double()
         mean, deviation = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation)
         p = torch.special.ndtr((mean - found) / deviation)
@@ -230,10 +231,16 @@ class ParchGrad:
             draw = torch.randint(len(others), (1,), generator=self._generator())
             return others[int(draw)]
         if target.label not in known:
+            few = f"{statistics.counts[target.label]} {OF[self.over]} of {target.name!r}"
             raise ExplainError(
-                f"{self._told()} was fitted on {statistics.counts[target.label]} boxes of "
-                f"{target.name!r}, too few to know its channels; fit on more images, or use "
-                "mode='ins'"
+                f"{self._told()} was fitted on {few}, too few to know its channels; fit on more "
+                "images, or use mode='ins'"
+            )
+        rest = int(statistics.counts.sum() - statistics.counts[target.label])
+        if rest < FEWEST:
+            raise ExplainError(
+                f"{self._told()} knows {rest} {OF[self.over]} without {target.name!r} to compare "
+                "with; fit on images of other things as well, or use over='box'"
             )
         return target.label
 
@@ -263,25 +270,3 @@ class ParchGrad:
             if self.control == "random":
                 choice[layer] = drawn_anew(choice[layer], layer.groups, generator)
         return choice
-
-
-def drawn_anew(
-    relevant: Bool[Tensor, "c"], groups: int, generator: torch.Generator
-) -> Bool[Tensor, "c"]:
-    """As many channels of each group, drawn at random."""
-    parts = relevant.view(groups, -1)
-    rows = [part[torch.randperm(len(part), generator=generator)] for part in parts]
-    return torch.cat(rows)
-
-
-def _record(choice: Choice) -> dict[str, float]:
-    """What was split: layers hooked, layers changed, and the share of channels kept in those."""
-    parts = [part for layer, relevant in choice.items() for part in relevant.view(layer.groups, -1)]
-    split = [part for part in parts if part.any() and not part.all()]
-    kept = float(torch.cat(split).float().mean()) if split else math.nan
-    return {
-        "completeness_error": math.nan,
-        "layers": float(len(choice)),
-        "groups_split": float(len(split)),
-        "channels_kept": kept,
-    }

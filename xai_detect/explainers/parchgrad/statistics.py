@@ -2,17 +2,18 @@
 
 Kept in a safetensors file, one per detector; those of the shipped detectors lie beside their
 weights. The channels of all layers lie side by side along one axis; ``Statistics.layers`` says
-which is whose. What is counted is boxes, not images: the strength of a channel is its mean
-activation over a box's cells.
+which is whose. The strength of a channel is its mean activation, over the whole image (and images
+are counted) or over a box's cells (and boxes are): ``OVER``. A file holds both.
 
-The file holds each channel's mean and deviation over all boxes, and per class how many of these
-deviations the class lies above the mean, and how much it varies beside them. Half precision is
-enough for those two: they are off by less than a thousandth of a deviation, as much as chance
+It holds each channel's mean and deviation over all that was counted, and per class how many of
+these deviations the class lies above the mean, and how much it varies beside them. Half precision
+is enough for those two: they are off by less than a thousandth of a deviation, as much as chance
 moves the mean of a million boxes. p-values are worked out from them when they are asked for.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +34,17 @@ FORMAT = "xai_detect parchgrad statistics 2"
 FOLDER = "parchgrad"
 """Beside the shipped manifest: statistics of the networks it lists, under the same names."""
 
+OVER = ("image", "box")
+"""Where strengths are taken."""
+
+ARRAYS = ("counts", "mean", "deviation", "class_above", "class_varies", "normality")
+
 MOST_HALF = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Statistics:
-    """Strengths of every channel over the calibration boxes.
+    """Strengths of every channel over the calibration images, or over their boxes.
 
     Attributes:
         layers: In running order; their channels make up the axis ``k``.
@@ -46,12 +52,14 @@ class Statistics:
         digest: Of the detector's weights.
         seed: Of the background boxes and of the sample for ``normality``.
         source: What it was fitted on, in words.
-        counts: Boxes per class, then background boxes.
-        class_means: Per class, then background; NaN without boxes.
-        class_deviations: Likewise, with n - 1; NaN with fewer than two boxes.
-        mean: Over the boxes of all classes, without background.
+        over: Where strengths were taken: a name in ``OVER``.
+        counts: Images that show each class, then images that show none; or boxes of each class,
+            then boxes of background.
+        class_means: In the order of ``counts``; NaN where nothing was counted.
+        class_deviations: Likewise, with n - 1; NaN below two.
+        mean: Of all classes together, without background.
         deviation: Likewise.
-        normality: Shapiro-Wilk p-value over the boxes of all classes; 1 where undefined.
+        normality: Shapiro-Wilk p-value over all classes together; 1 where undefined.
     """
 
     layers: tuple[Layer, ...]
@@ -59,6 +67,7 @@ class Statistics:
     digest: str
     seed: int
     source: str
+    over: str
     counts: Int[np.ndarray, "c_and_background"]
     class_means: Float64[np.ndarray, "c_and_background k"]
     class_deviations: Float64[np.ndarray, "c_and_background k"]
@@ -69,8 +78,8 @@ class Statistics:
     def p(self, label: int) -> Float64[np.ndarray, "k"]:
         """How little each channel has to do with a class.
 
-        One-sided Welch test of "the mean of this class exceeds the mean of all other boxes,
-        background included"; 1 where there are too few boxes to say.
+        One-sided Welch test of "the mean of this class exceeds the mean of all else, background
+        included"; 1 where too little was counted to say.
         """
         tally = _tally(self.counts, self.class_means, self.class_deviations)
         own = np.arange(len(tally.n)) == label
@@ -83,6 +92,7 @@ def summarised(
     digest: str,
     seed: int,
     source: str,
+    over: str,
     tally: Tally,
     normality: Float64[np.ndarray, "k"],
 ) -> Statistics:
@@ -95,6 +105,7 @@ def summarised(
         digest=digest,
         seed=seed,
         source=source,
+        over=over,
         counts=tally.n[:, 0].astype(np.int64),
         class_means=np.where(tally.n > 0, tally.mean, np.nan),
         class_deviations=Moments(tally.n, tally.mean, tally.squares).deviation,
@@ -124,24 +135,38 @@ def shipped_statistics(detector: WhiteBoxDetector) -> Path | None:
     return path if path.is_file() else None
 
 
-def save_statistics(statistics: Statistics, path: str | Path) -> None:
+def save_statistics(statistics: Mapping[str, Statistics], path: str | Path) -> None:
     """Write the statistics, whole or not at all.
+
+    Args:
+        statistics: By where strengths were taken, for one detector.
+        path: The file.
 
     Raises:
         InputError: If the place cannot be written.
     """
+    first = next(iter(statistics.values()))
     header = {
         "format": FORMAT,
-        "layers": json.dumps(statistics.layers),
-        "class_names": json.dumps(statistics.class_names),
-        "digest": statistics.digest,
-        "seed": str(statistics.seed),
-        "source": statistics.source,
+        "layers": json.dumps(first.layers),
+        "class_names": json.dumps(first.class_names),
+        "digest": first.digest,
+        "seed": str(first.seed),
+        "source": first.source,
     }
+    arrays = {
+        f"{over}.{name}": np.ascontiguousarray(array)
+        for over, one in statistics.items()
+        for name, array in _arrays(one).items()
+    }
+    write_bytes(Path(path), safetensors.numpy.save(arrays, header))
+
+
+def _arrays(statistics: Statistics) -> dict[str, np.ndarray]:
     tally = _tally(statistics.counts, statistics.class_means, statistics.class_deviations)
     whole = tally.over(np.arange(len(tally.n)))
     unit = _unit(whole.deviation)
-    arrays = {
+    return {
         "counts": statistics.counts,
         "mean": whole.mean.astype(np.float32),
         "deviation": whole.deviation.astype(np.float32),
@@ -149,8 +174,6 @@ def save_statistics(statistics: Statistics, path: str | Path) -> None:
         "class_varies": _halved(statistics.class_deviations / unit),
         "normality": statistics.normality.astype(np.float32),
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_bytes(Path(path), safetensors.numpy.save(arrays, header))
 
 
 def _unit(deviation: Float[np.ndarray, "k"]) -> Float[np.ndarray, "k"]:
@@ -174,8 +197,10 @@ def _tally(
     return tally
 
 
-def load_statistics(path: str | Path, detector: WhiteBoxDetector) -> Statistics:
-    """Read the statistics of this detector.
+def load_statistics(
+    path: str | Path, detector: WhiteBoxDetector, over: str = OVER[0]
+) -> Statistics:
+    """Read the statistics of this detector, with strengths taken ``over`` image or box.
 
     Raises:
         InputError: If the file is missing, damaged, of another kind, or was fitted on another
@@ -186,7 +211,9 @@ def load_statistics(path: str | Path, detector: WhiteBoxDetector) -> Statistics:
             header: dict[str, str] = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise InputError(_foreign(path, header.get("format", ""), detector))
-            statistics = _read(header, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            statistics = _read(
+                header, over, {name: file.get_tensor(f"{over}.{name}") for name in ARRAYS}
+            )
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror or error}); {how_to_fit(detector)}"
@@ -201,7 +228,7 @@ def load_statistics(path: str | Path, detector: WhiteBoxDetector) -> Statistics:
     return statistics
 
 
-def _read(header: dict[str, str], arrays: dict[str, np.ndarray]) -> Statistics:
+def _read(header: dict[str, str], over: str, arrays: dict[str, np.ndarray]) -> Statistics:
     unit = _unit(arrays["deviation"].astype(np.float64))
     means = arrays["mean"].astype(np.float64) + arrays["class_above"].astype(np.float64) * unit
     deviations = arrays["class_varies"].astype(np.float64) * unit
@@ -211,6 +238,7 @@ def _read(header: dict[str, str], arrays: dict[str, np.ndarray]) -> Statistics:
         header["digest"],
         int(header["seed"]),
         header["source"],
+        over,
         _tally(arrays["counts"], means, deviations),
         arrays["normality"].astype(np.float64),
     )
