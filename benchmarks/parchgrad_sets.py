@@ -97,7 +97,7 @@ def questions(
         spare = [scan for scan in scans if scan not in used]
         training = read_dataset(given.data / data, split=TRAINING[data])
         _fit(detector, [(training, training.scans[:FITTED]), (dataset, spare)], file)
-    counts = load_statistics(file, detector).counts
+    counts = load_statistics(file, detector, "box").counts
     known = {row for row in range(len(detector.class_names)) if counts[row] >= FEWEST}
     masks = _coco(given.data / data) if data == "coco" else None
     return (
