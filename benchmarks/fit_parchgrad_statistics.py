@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="names in the manifest; all it can draw for")
     parser.add_argument("--data", type=Path, help="data set with ground truth, instead of drawing")
-    parser.add_argument("--scans", type=int, default=500)
+    parser.add_argument("--scans", type=int, default=400)
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

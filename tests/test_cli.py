@@ -1024,7 +1024,7 @@ def test_an_interrupted_fit_goes_on_to_the_same_statistics(toy, scans, call, mon
     assert not Path("s.safetensors.unfinished").exists()
     whole, resumed = (load_statistics(name, toy) for name in ("whole", "s.safetensors"))
     np.testing.assert_array_equal(whole.counts, resumed.counts)
-    np.testing.assert_allclose(whole.mean, resumed.mean, rtol=1e-3)
+    np.testing.assert_allclose(whole.whole_mean, resumed.whole_mean, rtol=1e-3)
     np.testing.assert_allclose(whole.normality, resumed.normality, rtol=1e-3)
 
 

@@ -49,7 +49,7 @@ def test_every_shipped_network_has_statistics_of_all_its_classes(name, over):
     assert "seeds from 530000" in statistics.source
     assert statistics.layers == find_layers(detector, place(detector, scan("object")).pixels)
     # channels that answer to one class more than to all else: not what noise would show
-    assert all(statistics.p(row).min() < 1e-6 for row in range(len(detector.class_names)))
+    assert all(statistics.p(row).min() < 1e-4 for row in range(len(detector.class_names)))
 
 
 @pytest.mark.parametrize("mode", MODES)

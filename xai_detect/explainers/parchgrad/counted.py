@@ -1,6 +1,6 @@
 """Strengths counted one batch after the other, and a sample of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -12,25 +12,39 @@ MOST_VALUES = 5000
 """Values per channel for the Shapiro-Wilk test, whose p-value is unreliable above that."""
 
 
+MOMENTS = ("n", "mean", "squares")
+
+
 class Counted:
-    """What was counted, over images or over boxes.
+    """What was counted, images or boxes.
 
     Attributes:
-        tally: Moments per class, and of background last.
-        sample: Strengths of a uniform sample of all classes, for the test of normality.
+        tally: Moments per class, and of background last; an image may count for several.
+        whole: Moments of all, each counted once.
+        sample: Strengths of a uniform sample of all but background, for the test of normality.
         seen: How many there were to draw it from.
     """
 
     def __init__(self, rows: int, channels: int, seed: int) -> None:
         self._draws = torch.Generator().manual_seed(seed)
         self.tally = Tally(rows, channels)
+        self.whole = Tally(1, channels)
         self.sample: list[Float[np.ndarray, k]] = []
         self.seen = 0
 
-    def add(self, rows: Integer[np.ndarray, "b"], values: Float64[np.ndarray, "b k"]) -> None:
-        """Count strengths, each for its row; the sample is kept by Vitter's algorithm R (1985)."""
-        self.tally.add(rows, values)
-        for one in values[rows < len(self.tally.n) - 1].astype(np.float32):
+    def add(
+        self, rows: Sequence[Integer[np.ndarray, "_"]], values: Float64[np.ndarray, "b k"]
+    ) -> None:
+        """Count strengths, each for its rows; the sample is kept by Vitter's algorithm R (1985)."""
+        if not len(values):
+            return
+        counts = [len(own) for own in rows]
+        self.tally.add(np.concatenate(rows), values.repeat(counts, axis=0))
+        self.whole.add(np.zeros(len(values), dtype=np.int64), values)
+        background = len(self.tally.n) - 1
+        for own, one in zip(rows, values.astype(np.float32), strict=True):
+            if background in own:
+                continue
             self.seen += 1
             if len(self.sample) < MOST_VALUES:
                 self.sample.append(one)
@@ -41,11 +55,11 @@ class Counted:
 
     def state(self) -> dict[str, np.ndarray]:
         """All of it as arrays."""
+        sample = np.stack(self.sample) if self.sample else np.zeros((0, 0), np.float32)
         return {
-            "n": self.tally.n,
-            "mean": self.tally.mean,
-            "squares": self.tally.squares,
-            "sample": np.stack(self.sample) if self.sample else np.zeros((0, 0), np.float32),
+            **{f"tally.{name}": getattr(self.tally, name) for name in MOMENTS},
+            **{f"whole.{name}": getattr(self.whole, name) for name in MOMENTS},
+            "sample": sample,
             "seen": np.array([self.seen]),
             "draws": self._draws.get_state().numpy(),
         }
@@ -53,12 +67,12 @@ class Counted:
     @classmethod
     def restored(cls, state: Mapping[str, np.ndarray]) -> "Counted":
         """What ``state`` gave."""
-        rows, channels = state["mean"].shape
+        rows, channels = state["tally.mean"].shape
         found = cls(rows, channels, seed=0)
+        for name in MOMENTS:
+            setattr(found.tally, name, state[f"tally.{name}"].copy())
+            setattr(found.whole, name, state[f"whole.{name}"].copy())
         found._draws.set_state(torch.from_numpy(state["draws"].copy()))
-        found.tally.n, found.tally.mean, found.tally.squares = (
-            state[name].copy() for name in ("n", "mean", "squares")
-        )
         found.sample = list(state["sample"])
         found.seen = int(state["seen"][0])
         return found

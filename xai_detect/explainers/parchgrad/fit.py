@@ -139,14 +139,13 @@ class Calibration:
                 self._counted = {over: Counted(rows, channels, self._seed) for over in OVER}
             found = self._gauge.strengths(pixels, [image.places for image in group])
         values = [one.double().numpy() for one in found]
-        whole = [
-            one[-1:].repeat(len(image.shown), 0) for one, image in zip(values, group, strict=True)
-        ]
-        self._count("image", [image.shown for image in group], whole)
-        self._count("box", [image.boxes for image in group], [one[:-1] for one in values])
-
-    def _count(self, over: str, rows: list[np.ndarray], values: list[np.ndarray]) -> None:
-        self._counted[over].add(np.concatenate(rows), np.concatenate(values))
+        self._counted["image"].add(
+            [image.shown for image in group], np.stack([one[-1] for one in values])
+        )
+        self._counted["box"].add(
+            [np.array([row]) for image in group for row in image.boxes],
+            np.concatenate([one[:-1] for one in values]),
+        )
 
     def state(self) -> dict[str, np.ndarray]:
         """All that was counted, as arrays; whoever waits for a pass gets it first."""
@@ -200,6 +199,7 @@ class Calibration:
                 source,
                 over,
                 counted.tally,
+                counted.whole.row(0),
                 shapiro(np.stack(counted.sample)),
             )
             for over, counted in self._counted.items()

@@ -216,7 +216,8 @@ class ParchGrad:
         places = [whole if self.over == "image" else target.box for target in targets]
         boxes = placed.frame.boxes_to_input(torch.tensor(places))
         found = strengths(detector, statistics.layers, placed.pixels, boxes).double()
-        mean, deviation = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.deviation)
+        known = statistics.known
+        mean, deviation = torch.from_numpy(known.mean), torch.from_numpy(known.deviation)
         p = torch.special.ndtr((mean - found) / deviation)
         return 1, torch.where(p.isnan(), 1.0, p)
 
@@ -236,7 +237,7 @@ class ParchGrad:
                 f"{self._told()} was fitted on {few}, too few to know its channels; fit on more "
                 "images, or use mode='ins'"
             )
-        rest = int(statistics.counts.sum() - statistics.counts[target.label])
+        rest = statistics.total - int(statistics.counts[target.label])
         if rest < FEWEST:
             raise ExplainError(
                 f"{self._told()} knows {rest} {OF[self.over]} without {target.name!r} to compare "

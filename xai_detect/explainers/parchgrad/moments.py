@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.special
 import scipy.stats
-from jaxtyping import Float, Float64, Integer, Shaped
+from jaxtyping import Float, Float64, Integer
 
 
 class Moments(NamedTuple):
@@ -54,13 +54,19 @@ class Tally:
             self.squares[row] += squares + change**2 * (held * count / total)
             self.n[row] = total
 
-    def over(self, rows: Shaped[np.ndarray, "r"]) -> Moments:
-        """All boxes of several rows together (Chan, Golub, LeVeque 1983)."""
-        n = self.n[rows]
-        total = float(n.sum())
-        mean = (n * self.mean[rows]).sum(axis=0) / max(total, 1.0)
-        between = (n * (self.mean[rows] - mean) ** 2).sum(axis=0)
-        return Moments(total, mean, self.squares[rows].sum(axis=0) + between)
+    def row(self, row: int) -> Moments:
+        """What one row holds."""
+        return Moments(float(self.n[row, 0]), self.mean[row], self.squares[row])
+
+
+def without(whole: Moments, part: Moments) -> Moments:
+    """What is left of the whole without a part of it (Chan, Golub, LeVeque 1983, backwards)."""
+    n = whole.n - part.n
+    if n <= 0:
+        return Moments(0.0, np.zeros_like(whole.mean), np.zeros_like(whole.mean))
+    mean = (whole.n * whole.mean - part.n * part.mean) / n
+    between = part.n * n / whole.n * (part.mean - mean) ** 2
+    return Moments(n, mean, np.maximum(whole.squares - part.squares - between, 0.0))
 
 
 def welch(own: Moments, rest: Moments) -> Float64[np.ndarray, "k"]:

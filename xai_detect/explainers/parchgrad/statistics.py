@@ -27,7 +27,7 @@ from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.detectors.weights.manifest import shipped, shipped_name
 from xai_detect.errors import InputError
 from xai_detect.explainers.parchgrad.layers import Layer
-from xai_detect.explainers.parchgrad.moments import Moments, Tally, welch
+from xai_detect.explainers.parchgrad.moments import Moments, Tally, welch, without
 from xai_detect.values.files import write_bytes
 
 FORMAT = "xai_detect parchgrad statistics 2"
@@ -37,7 +37,7 @@ FOLDER = "parchgrad"
 OVER = ("image", "box")
 """Where strengths are taken."""
 
-ARRAYS = ("counts", "mean", "deviation", "class_above", "class_varies", "normality")
+ARRAYS = ("counts", "total", "mean", "deviation", "class_above", "class_varies", "normality")
 
 MOST_HALF = float(np.finfo(np.float16).max)
 
@@ -55,10 +55,11 @@ class Statistics:
         over: Where strengths were taken: a name in ``OVER``.
         counts: Images that show each class, then images that show none; or boxes of each class,
             then boxes of background.
+        total: All of them, each once; an image may show several classes.
         class_means: In the order of ``counts``; NaN where nothing was counted.
         class_deviations: Likewise, with n - 1; NaN below two.
-        mean: Of all classes together, without background.
-        deviation: Likewise.
+        whole_mean: Of all.
+        whole_deviation: Likewise, with n - 1.
         normality: Shapiro-Wilk p-value over all classes together; 1 where undefined.
     """
 
@@ -69,21 +70,38 @@ class Statistics:
     source: str
     over: str
     counts: Int[np.ndarray, "c_and_background"]
+    total: int
     class_means: Float64[np.ndarray, "c_and_background k"]
     class_deviations: Float64[np.ndarray, "c_and_background k"]
-    mean: Float64[np.ndarray, "k"]
-    deviation: Float64[np.ndarray, "k"]
+    whole_mean: Float64[np.ndarray, "k"]
+    whole_deviation: Float64[np.ndarray, "k"]
     normality: Float64[np.ndarray, "k"]
+
+    @property
+    def known(self) -> Moments:
+        """Of all that shows a class."""
+        return without(self._whole, self._row(len(self.class_names)))
 
     def p(self, label: int) -> Float64[np.ndarray, "k"]:
         """How little each channel has to do with a class.
 
-        One-sided Welch test of "the mean of this class exceeds the mean of all else, background
-        included"; 1 where too little was counted to say.
+        One-sided Welch test of "the mean of what shows this class exceeds the mean of what does
+        not, background included"; 1 where too little was counted to say.
         """
-        tally = _tally(self.counts, self.class_means, self.class_deviations)
-        own = np.arange(len(tally.n)) == label
-        return welch(tally.over(own), tally.over(~own))
+        own = self._row(label)
+        return welch(own, without(self._whole, own))
+
+    @property
+    def _whole(self) -> Moments:
+        return _moments(self.total, self.whole_mean, self.whole_deviation)
+
+    def _row(self, row: int) -> Moments:
+        return _moments(int(self.counts[row]), self.class_means[row], self.class_deviations[row])
+
+
+def _moments(n: int, mean: np.ndarray, deviation: np.ndarray) -> Moments:
+    squares = np.nan_to_num(deviation, nan=0.0) ** 2 * max(n - 1, 0)
+    return Moments(float(n), np.nan_to_num(mean, nan=0.0), squares)
 
 
 def summarised(
@@ -94,11 +112,10 @@ def summarised(
     source: str,
     over: str,
     tally: Tally,
+    whole: Moments,
     normality: Float64[np.ndarray, "k"],
 ) -> Statistics:
-    """The statistics of a tally with one row per class and a last one for background."""
-    classes = len(class_names)
-    together = tally.over(np.arange(classes))
+    """The statistics of a tally with one row per class and a last one for background, and all."""
     return Statistics(
         layers=layers,
         class_names=class_names,
@@ -107,10 +124,11 @@ def summarised(
         source=source,
         over=over,
         counts=tally.n[:, 0].astype(np.int64),
+        total=int(whole.n),
         class_means=np.where(tally.n > 0, tally.mean, np.nan),
         class_deviations=Moments(tally.n, tally.mean, tally.squares).deviation,
-        mean=together.mean,
-        deviation=together.deviation,
+        whole_mean=whole.mean,
+        whole_deviation=whole.deviation,
         normality=normality,
     )
 
@@ -163,14 +181,13 @@ def save_statistics(statistics: Mapping[str, Statistics], path: str | Path) -> N
 
 
 def _arrays(statistics: Statistics) -> dict[str, np.ndarray]:
-    tally = _tally(statistics.counts, statistics.class_means, statistics.class_deviations)
-    whole = tally.over(np.arange(len(tally.n)))
-    unit = _unit(whole.deviation)
+    unit = _unit(statistics.whole_deviation)
     return {
         "counts": statistics.counts,
-        "mean": whole.mean.astype(np.float32),
-        "deviation": whole.deviation.astype(np.float32),
-        "class_above": _halved((statistics.class_means - whole.mean) / unit),
+        "total": np.array([statistics.total]),
+        "mean": statistics.whole_mean.astype(np.float32),
+        "deviation": statistics.whole_deviation.astype(np.float32),
+        "class_above": _halved((statistics.class_means - statistics.whole_mean) / unit),
         "class_varies": _halved(statistics.class_deviations / unit),
         "normality": statistics.normality.astype(np.float32),
     }
@@ -183,18 +200,6 @@ def _unit(deviation: Float[np.ndarray, "k"]) -> Float[np.ndarray, "k"]:
 
 def _halved(values: Float[np.ndarray, "r k"]) -> np.ndarray:
     return np.clip(values, -MOST_HALF, MOST_HALF).astype(np.float16)
-
-
-def _tally(
-    counts: Int[np.ndarray, "r"],
-    means: Float[np.ndarray, "r k"],
-    deviations: Float[np.ndarray, "r k"],
-) -> Tally:
-    tally = Tally(*means.shape)
-    tally.n = counts[:, None].astype(np.float64)
-    tally.mean = np.nan_to_num(means, nan=0.0)
-    tally.squares = np.nan_to_num(deviations, nan=0.0) ** 2 * np.maximum(tally.n - 1, 0)
-    return tally
 
 
 def load_statistics(
@@ -229,18 +234,25 @@ def load_statistics(
 
 
 def _read(header: dict[str, str], over: str, arrays: dict[str, np.ndarray]) -> Statistics:
-    unit = _unit(arrays["deviation"].astype(np.float64))
-    means = arrays["mean"].astype(np.float64) + arrays["class_above"].astype(np.float64) * unit
-    deviations = arrays["class_varies"].astype(np.float64) * unit
-    return summarised(
-        tuple(Layer(*layer) for layer in json.loads(header["layers"])),
-        tuple(json.loads(header["class_names"])),
-        header["digest"],
-        int(header["seed"]),
-        header["source"],
-        over,
-        _tally(arrays["counts"], means, deviations),
-        arrays["normality"].astype(np.float64),
+    mean, deviation, above, varies, normality = (
+        arrays[name].astype(np.float64)
+        for name in ("mean", "deviation", "class_above", "class_varies", "normality")
+    )
+    unit = _unit(deviation)
+    return Statistics(
+        layers=tuple(Layer(*layer) for layer in json.loads(header["layers"])),
+        class_names=tuple(json.loads(header["class_names"])),
+        digest=header["digest"],
+        seed=int(header["seed"]),
+        source=header["source"],
+        over=over,
+        counts=arrays["counts"],
+        total=int(arrays["total"][0]),
+        class_means=mean + above * unit,
+        class_deviations=varies * unit,
+        whole_mean=mean,
+        whole_deviation=deviation,
+        normality=normality,
     )
 
 
