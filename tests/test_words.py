@@ -125,8 +125,9 @@ def asked_names():
     """Every name that code and template ask for: plain, or a pattern where a part is computed."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
-                yield from named(node.func.attr, node.args[0], path)
+            if isinstance(node, ast.Call) and node.args:
+                called = ast.unparse(node.func).rpartition(".")[2]
+                yield from named(called, node.args[0], path)
     for name in re.findall(r'words\.say\("([^"]+)"( ~)?', TEMPLATE.read_text(encoding="utf-8")):
         yield TEMPLATE.name, re.escape(name[0]) + (".+" if name[1] else "")
     for what in re.findall(r'words\.counted\("([^"]+)"', TEMPLATE.read_text(encoding="utf-8")):

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import xai_detect
+from xai_detect.commands import manual
 from xai_detect.commands.demo import demo
 from xai_detect.commands.doctor import doctor
 from xai_detect.commands.evaluate import evaluate
@@ -24,16 +25,19 @@ from xai_detect.errors import XaiDetectError
 
 app = typer.Typer(
     name="xai-detect",
+    cls=manual.Group,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Explain object detectors and say which detections the evidence supports.",
+    help=manual.say("command.program"),
+    options_metavar=manual.say("usage.any_options"),
+    subcommand_metavar=manual.say("usage.any_command"),
 )
 
 
 @app.callback(invoke_without_command=True)
 def _version(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help=manual.say("help.version"))] = False,
 ) -> None:
     if version:
         typer.echo(f"xai-detect {xai_detect.__version__}")
@@ -41,7 +45,11 @@ def _version(
 
 
 for command in (inspect, evaluate, fit_parchgrad, simulate, demo, explain, methods, doctor):
-    app.command()(command)
+    app.command(
+        cls=manual.Command,
+        help=manual.say(f"command.{command.__name__}"),
+        options_metavar=manual.say("usage.any_options"),
+    )(command)
 
 
 def main() -> None:

@@ -5,15 +5,14 @@ from typing import Annotated
 
 import typer
 
+from xai_detect.commands import manual
 from xai_detect.commands.inspect import inspect
 from xai_detect.commands.options import Case
 
 
 def demo(
-    case: Annotated[
-        Case, typer.Option(help="Simulated X-ray scans, or a zebra that is called a giraffe.")
-    ] = Case.SCANS,
-    out: Annotated[Path, typer.Option(help="Folder for images and runs.")] = Path("demo_run"),
+    case: Annotated[Case, typer.Option(help=manual.say("help.demo_case"))] = Case.SCANS,
+    out: Annotated[Path, typer.Option(help=manual.say("help.demo_out"))] = Path("demo_run"),
 ) -> None:
     """Inspect images with two detectors that ship: what is right, what is not, and why."""
     from xai_detect.commands.showcase import parts

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import options, progress
+from xai_detect.commands import manual, options, progress
 
 
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="COCO JSON, YOLO data.yaml, VOC or KITTI folder.")],
+    data: Annotated[Path, typer.Argument(help=manual.say("help.data"))],
     model: options.Model = "screening",
     images: options.Images = None,
     split: options.Split = None,
@@ -18,7 +18,7 @@ def evaluate(
     second: options.SecondModel = None,
     policy: options.PolicyFile = None,
     explain: Annotated[
-        bool, typer.Option("--explain/--no-explain", help="Verdicts too, or detection alone.")
+        bool, typer.Option("--explain/--no-explain", help=manual.say("help.explain"))
     ] = True,
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
@@ -27,7 +27,7 @@ def evaluate(
     threads: options.Threads = None,
     engine: options.EngineName = "eager",
     domain: options.Domain = None,
-    plots: Annotated[Path | None, typer.Option(help="Folder for plots.")] = None,
+    plots: Annotated[Path | None, typer.Option(help=manual.say("help.plots"))] = None,
     detections: options.Coco = None,
     out: options.Kept = None,
     lang: options.Language = None,

@@ -5,15 +5,15 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import options, progress
+from xai_detect.commands import manual, options, progress
 from xai_detect.errors import InputError
 
 
 def explain(
-    image: Annotated[Path, typer.Argument(help="One image.")],
+    image: Annotated[Path, typer.Argument(help=manual.say("help.image"))],
     model: options.Model = "screening",
     classifier: Annotated[
-        bool, typer.Option("--classifier", help="The model classifies whole images.")
+        bool, typer.Option("--classifier", help=manual.say("help.classifier"))
     ] = False,
     asked: options.Classes = None,
     contrast: options.Contrast = None,
@@ -21,8 +21,8 @@ def explain(
     setting: options.Setting = None,
     variants: options.Variants = None,
     foreground: options.Foreground = None,
-    fill: Annotated[str, typer.Option(help="What removed pixels become.")] = "auto",
-    out: Annotated[Path | None, typer.Option(help="Figure to write (.png).")] = None,
+    fill: Annotated[str, typer.Option(help=manual.say("help.fill"))] = "auto",
+    out: Annotated[Path | None, typer.Option(help=manual.say("help.figure"))] = None,
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,

@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import options, progress
+from xai_detect.commands import manual, options, progress
 
 
 def fit_parchgrad(
-    data: Annotated[Path, typer.Argument(help="Data set with ground truth, as for evaluate.")],
-    out: Annotated[Path, typer.Option(help="Statistics file to write (.safetensors).")],
+    data: Annotated[Path, typer.Argument(help=manual.say("help.truth_data"))],
+    out: Annotated[Path, typer.Option(help=manual.say("help.statistics"))],
     model: options.Model = "screening",
     images: options.Images = None,
     split: options.Split = None,
     imgsz: options.Side = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
-    seed: Annotated[int, typer.Option(help="Of the background boxes.")] = 0,
+    seed: Annotated[int, typer.Option(help=manual.say("help.background_seed"))] = 0,
 ) -> None:
     """Measure the channel statistics that the parchgrad method needs.
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import options, progress
+from xai_detect.commands import manual, options, progress
 
 
 def inspect(
-    source: Annotated[list[str], typer.Argument(help="Files, folders, globs or .txt lists.")],
+    source: Annotated[list[str], typer.Argument(help=manual.say("help.source"))],
     model: options.Model = "screening",
     budget: options.Spent = "standard",
     references: options.References = None,
@@ -18,7 +18,7 @@ def inspect(
     setting: options.Setting = None,
     asked: options.AlsoAsked = None,
     foreground: options.Marked = None,
-    out: Annotated[Path, typer.Option(help="Run folder; an unfinished one goes on.")] = Path("run"),
+    out: Annotated[Path, typer.Option(help=manual.say("help.out"))] = Path("run"),
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,

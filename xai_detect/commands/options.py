@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from xai_detect.commands import manual
 from xai_detect.errors import InputError
 
 
@@ -26,104 +27,74 @@ class Case(StrEnum):
     ZEBRA = "zebra"
 
 
-Model = Annotated[
-    str, typer.Option(help="Path, name in weights/manifest.toml, torchvision/<model>, or yolo11n.")
-]
-MethodName = Annotated[str, typer.Option("--method", help="Explanation method.")]
-AddedMethod = Annotated[
-    str | None, typer.Option("--method", help="Add this method's map; it changes no verdict.")
-]
-Spent = Annotated[
-    str, typer.Option("--budget", help="quick, standard or full: what a verdict may cost.")
-]
+Model = Annotated[str, typer.Option(help=manual.say("help.model"))]
+MethodName = Annotated[str, typer.Option("--method", help=manual.say("help.method"))]
+AddedMethod = Annotated[str | None, typer.Option("--method", help=manual.say("help.added_method"))]
+Spent = Annotated[str, typer.Option("--budget", help=manual.say("help.budget"))]
 References = Annotated[
     Path | None,
-    typer.Option(
-        help="Images whose surroundings are tried: a folder, or a data set that says what they "
-        "hold. Else some of those inspected."
-    ),
+    typer.Option(help=manual.say("help.references")),
 ]
-SecondModel = Annotated[
-    str | None, typer.Option("--second", help="Another model: does it find the same?")
-]
-Language = Annotated[
-    str | None, typer.Option("--lang", help="en or ko; None takes that of the locale.")
-]
+SecondModel = Annotated[str | None, typer.Option("--second", help=manual.say("help.second"))]
+Language = Annotated[str | None, typer.Option("--lang", help=manual.say("help.lang"))]
 Prevalence = Annotated[
     float | None,
-    typer.Option(min=0, max=1, help="Share of images with a threat where it is used."),
+    typer.Option(min=0, max=1, help=manual.say("help.prevalence")),
 ]
 Setting = Annotated[
     list[str] | None,
-    typer.Option("--setting", help="Hyper-parameter of the method as name=value; repeatable."),
+    typer.Option("--setting", help=manual.say("help.setting")),
 ]
-Confidence = Annotated[
-    float, typer.Option("--conf", min=0, max=1, help="Drop detections at or below it.")
-]
-Overlap = Annotated[
-    float, typer.Option("--iou", min=0, max=1, help="Suppress boxes that overlap more.")
-]
-Side = Annotated[
-    int | None, typer.Option("--imgsz", min=1, help="Longest side of the input, pixels.")
-]
-Device = Annotated[
-    str, typer.Option(help="Where to run: auto (a GPU where there is one), cpu, cuda, cuda:0 ...")
-]
+Confidence = Annotated[float, typer.Option("--conf", min=0, max=1, help=manual.say("help.conf"))]
+Overlap = Annotated[float, typer.Option("--iou", min=0, max=1, help=manual.say("help.iou"))]
+Side = Annotated[int | None, typer.Option("--imgsz", min=1, help=manual.say("help.imgsz"))]
+Device = Annotated[str, typer.Option(help=manual.say("help.device"))]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="Of the network on a CPU. Fewer where others use the machine."),
+    typer.Option(min=1, help=manual.say("help.threads")),
 ]
-EngineName = Annotated[
-    str, typer.Option("--engine", help="How to run: eager, bf16, compiled or compiled_bf16.")
-]
-Domain = Annotated[str | None, typer.Option(help="photo or xray; None takes the model's own.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-Images = Annotated[Path | None, typer.Option(help="Where the images of a COCO JSON lie.")]
-Split = Annotated[str | None, typer.Option(help="train, val, test ... where the set has some.")]
+EngineName = Annotated[str, typer.Option("--engine", help=manual.say("help.engine"))]
+Domain = Annotated[str | None, typer.Option(help=manual.say("help.domain"))]
+AsJson = Annotated[bool, typer.Option("--json", help=manual.say("help.json"))]
+Images = Annotated[Path | None, typer.Option(help=manual.say("help.images"))]
+Split = Annotated[str | None, typer.Option(help=manual.say("help.split"))]
 FailsOn = Annotated[
     FailOn | None,
-    typer.Option("--fail-on", help="Exit with 3 if one is so, or a box does not show --class."),
+    typer.Option("--fail-on", help=manual.say("help.fail_on")),
 ]
-AlsoAsked = Annotated[
-    list[str] | None, typer.Option("--class", help="Also ask every box about this class; once.")
-]
-PolicyFile = Annotated[Path | None, typer.Option("--policy", help="Limits of the verdict, TOML.")]
+AlsoAsked = Annotated[list[str] | None, typer.Option("--class", help=manual.say("help.also_asked"))]
+PolicyFile = Annotated[Path | None, typer.Option("--policy", help=manual.say("help.policy"))]
 Annotations = Annotated[
     Path | None,
-    typer.Option("--truth", help="Annotations of these images: say what is right, wrong, missed."),
+    typer.Option("--truth", help=manual.say("help.truth")),
 ]
 Classes = Annotated[
     list[str] | None,
-    typer.Option("--class", help="Ask about this class; repeatable. Else what was found."),
+    typer.Option("--class", help=manual.say("help.classes")),
 ]
 Contrast = Annotated[
     str | None,
-    typer.Option(help="Why not this class? Each map is that of the lead over it."),
+    typer.Option(help=manual.say("help.contrast")),
 ]
 Variants = Annotated[
     list[str] | None,
-    typer.Option(
-        help="One column per use: settings as name=value, several joined by ';', "
-        "such as masker=inpaint_telea."
-    ),
+    typer.Option(help=manual.say("help.variants")),
 ]
 Foreground = Annotated[
     Path | None,
-    typer.Option(help="Mask image: what should matter is not black. Else a detection's box."),
+    typer.Option(help=manual.say("help.foreground")),
 ]
 Marked = Annotated[
     Path | None,
     typer.Option(
         "--foreground",
-        help="Mask image for one image whose boxes fill it: the object is not black.",
+        help=manual.say("help.marked"),
     ),
 ]
-Coco = Annotated[
-    Path | None, typer.Option(help="File for the detections behind AP: COCO results, JSON.")
-]
+Coco = Annotated[Path | None, typer.Option(help=manual.say("help.detections"))]
 Kept = Annotated[
     Path | None,
-    typer.Option(help="Run folder that keeps the verdicts; an unfinished one goes on."),
+    typer.Option(help=manual.say("help.kept")),
 ]
 
 

@@ -5,27 +5,21 @@ from typing import Annotated
 
 import typer
 
-from xai_detect.commands import progress
+from xai_detect.commands import manual, progress
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder to write the scans to.")],
-    scans: Annotated[int, typer.Option(help="How many.")] = 100,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
-    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 640,
-    planted: Annotated[
-        str | None, typer.Option(help="A world with a known cause: object, marker, context ...")
-    ] = None,
-    variant: Annotated[
-        str, typer.Option(help="Planted only: plain, swapped (the other cause) or removed.")
-    ] = "plain",
-    into: Annotated[
-        Path | None, typer.Option(help="Folder of real scans to project one item each into.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="Name of the split.")] = "val",
-    image_format: Annotated[str, typer.Option("--format", help="jpg or png.")] = "jpg",
-    raw: Annotated[bool, typer.Option("--raw", help="Also write 16-bit low/high pairs.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes that share the work.")] = 1,
+    out: Annotated[Path, typer.Argument(help=manual.say("help.scans_out"))],
+    scans: Annotated[int, typer.Option(help=manual.say("help.scans"))] = 100,
+    seed: Annotated[int, typer.Option(help=manual.say("help.seed"))] = 0,
+    size: Annotated[int, typer.Option(help=manual.say("help.size"))] = 640,
+    planted: Annotated[str | None, typer.Option(help=manual.say("help.planted"))] = None,
+    variant: Annotated[str, typer.Option(help=manual.say("help.variant"))] = "plain",
+    into: Annotated[Path | None, typer.Option(help=manual.say("help.into"))] = None,
+    split: Annotated[str, typer.Option(help=manual.say("help.split_name"))] = "val",
+    image_format: Annotated[str, typer.Option("--format", help=manual.say("help.format"))] = "jpg",
+    raw: Annotated[bool, typer.Option("--raw", help=manual.say("help.raw"))] = False,
+    workers: Annotated[int, typer.Option(help=manual.say("help.workers"))] = 1,
 ) -> None:
     """Make X-ray scans with exact ground truth."""
     from xai_detect.xray.scenes.simulate import simulate as make_scans

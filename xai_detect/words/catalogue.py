@@ -1,8 +1,7 @@
 """One catalogue of words per language: every sentence that the project shows to people, by name.
 
 A sentence is a template with ``{names}`` in braces. All languages hold the same names and use the
-same braces; a test holds them to it. Messages of errors and ``--help`` are not in it: they are
-English everywhere.
+same braces; a test holds them to it. Messages of errors are not in it: they are English everywhere.
 """
 
 import locale
