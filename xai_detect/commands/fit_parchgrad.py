@@ -20,11 +20,7 @@ def fit_parchgrad(
     threads: options.Threads = None,
     seed: Annotated[int, typer.Option(help=manual.say("help.background_seed"))] = 0,
 ) -> None:
-    """Measure the channel statistics that the parchgrad method needs.
-
-    An image that cannot be read is named and left out. Ctrl-C keeps what was measured; the same
-    command then goes on.
-    """
+    """Measure the channel statistics that the parchgrad method needs; a stopped fit goes on."""
     from xai_detect.commands import prepare
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.labelled import labelled_images
@@ -41,9 +37,10 @@ def fit_parchgrad(
     unfinished = Unfinished(out, detector, [scan.name for scan in dataset.scans], seed)
     done = unfinished.resume(calibration)
     if done:
-        counted = words.counted("images", len(dataset))
-        told = words.say("told.done", folder=unfinished.path, done=done, images=counted)
-        progress.notes.print(told)
+        images_ = words.counted("images", len(dataset))
+        progress.notes.print(
+            words.say("told.done", folder=unfinished.path, done=done, images=images_)
+        )
     rest = replace(dataset, scans=dataset.scans[done:])
     with progress.bar("measuring", len(rest), words) as step, progress.between() as asked_to_stop:
 

@@ -54,7 +54,7 @@ def _prepare_tables() -> None:
     rich_utils.REQUIRED_LONG_STRING = say("usage.required")
     # rich counts letters there, and a Korean one takes two columns: a line that is full but for
     # the space at its end would lose its last letter
-    Text.rstrip_end = _strip_beyond  # type: ignore[method-assign]
+    Text.rstrip_end = _strip_beyond  # type: ignore[method-assign,assignment]
 
 
 def _strip_beyond(line: "Text", columns: int) -> None:
