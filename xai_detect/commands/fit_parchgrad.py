@@ -36,11 +36,7 @@ def fit_parchgrad(
     calibration = Calibration(detector, seed)
     unfinished = Unfinished(out, detector, [scan.name for scan in dataset.scans], seed)
     done = unfinished.resume(calibration)
-    if done:
-        images_ = words.counted("images", len(dataset))
-        progress.notes.print(
-            words.say("told.done", folder=unfinished.path, done=done, images=images_)
-        )
+    progress.tell_done(done, len(dataset), unfinished.path, words)
     rest = replace(dataset, scans=dataset.scans[done:])
     with progress.bar("measuring", len(rest), words) as step, progress.between() as asked_to_stop:
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from xai_detect.batch.many import expected_seconds, remembered
 from xai_detect.commands import options, prepare, progress, questions
-from xai_detect.commands.progress import notes
 from xai_detect.commands.tried import TRUTH, Tried, tried
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
@@ -273,8 +272,6 @@ def tell_work(
     if left:
         giving.tried.read()
     words = giving.terms.words
-    if done:
-        counted = words.counted("images", done + len(left))
-        notes.print(words.say("told.done", folder=folder, done=done, images=counted))
+    progress.tell_done(done, done + len(left), folder, words)
     seconds = expected_seconds(giving.detector, giving.terms.budget, left, confidence)
     progress.tell_cost(seconds, len(left), words)

@@ -4,6 +4,7 @@ import math
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -101,3 +102,10 @@ def kept(run: "RunWriter | None", words: Catalogue) -> Iterator[None]:
             run.finish("interrupted")
             notes.print(words.say("told.kept", folder=run.folder))
         raise typer.Exit(130) from None
+
+
+def tell_done(done: int, images: int, folder: Path | None, words: Catalogue) -> None:
+    """Say what is done already, if anything is."""
+    if done:
+        counted = words.counted("images", images)
+        notes.print(words.say("told.done", folder=folder, done=done, images=counted))
