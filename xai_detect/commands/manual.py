@@ -54,13 +54,13 @@ def _prepare_tables() -> None:
     rich_utils.REQUIRED_LONG_STRING = say("usage.required")
     # rich counts letters there, and a Korean one takes two columns: a line that is full but for
     # the space at its end would lose its last letter
-    Text.rstrip_end = _strip_beyond  # type: ignore[method-assign,assignment]
+    Text.rstrip_end = _strip_beyond  # type: ignore[assignment, method-assign]
 
 
-def _strip_beyond(line: "Text", columns: int) -> None:
-    """Take away what is space at the end of a line and stands beyond so many columns."""
+def _strip_beyond(line: "Text", size: int) -> None:
+    """Take away what is space at the end of a line and stands beyond ``size`` columns."""
     spaces = len(line.plain) - len(line.plain.rstrip())
-    beyond = min(spaces, line.cell_len - columns)
+    beyond = min(spaces, line.cell_len - size)
     if beyond > 0:
         line.right_crop(beyond)
 
