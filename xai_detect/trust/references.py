@@ -48,6 +48,9 @@ class Reference:
     image: Float[Tensor, "3 h w"]
     detections: Detections
 
+    def __repr__(self) -> str:
+        return f"Reference({self.name}: {self.detections!r})"
+
     def mirrored(self) -> "Reference":
         """The same, left and right exchanged."""
         found = self.detections

@@ -43,6 +43,10 @@ class Weighed:
     explanation: Explanation | None
     contrast: Explanation | None
 
+    def __repr__(self) -> str:
+        maps = sum(made is not None for made in (self.explanation, self.contrast))
+        return f"Weighed({self.evidence!r}, {maps} maps)"
+
 
 @dataclass(frozen=True, slots=True)
 class Second:

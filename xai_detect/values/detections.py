@@ -5,7 +5,7 @@ Records are frozen; their tensors are not to be edited in place.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,21 @@ from xai_detect.values.boxes import Box, Size
 
 UNKNOWN = -1
 """The candidate of a box that was not matched to a raw prediction."""
+
+
+SHOWN = 5
+"""So many of a row of things are named where it is printed."""
+
+
+def short(score: float) -> str:
+    """A score in [0, 1] as it is printed: ``.93``."""
+    return "nan" if math.isnan(score) else f"{score:.2f}".removeprefix("0")
+
+
+def listed(texts: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = [f"and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return ", ".join([*texts[:SHOWN], *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +76,11 @@ class Target:
     class_names: tuple[str, ...]
     proposal: Box
     rival: int | None = None
+
+    def __repr__(self) -> str:
+        sides = ", ".join(f"{side:.0f}" for side in self.box)
+        rival = "" if self.rival is None else f" and not {self.rival_name}"
+        return f"Target({self.name} {short(self.score)}{rival} at {sides})"
 
     @property
     def name(self) -> str:
@@ -160,6 +180,11 @@ class Detections:
             raise InputError(
                 f"labels must lie in [0, {len(self.class_names)}), the number of class names"
             )
+
+    def __repr__(self) -> str:
+        height, width = self.image_size
+        found = listed([f"{own.name} {short(own.score)}" for own in self])
+        return f"Detections({len(self)} in {width} x {height}{': ' * bool(found)}{found})"
 
     def __len__(self) -> int:
         return len(self.boxes)

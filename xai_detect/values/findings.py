@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from xai_detect.values.boxes import Box, Size
-from xai_detect.values.detections import Detections, Provenance, Target
+from xai_detect.values.detections import Detections, Provenance, Target, listed, short
 from xai_detect.values.truth import Outcome
 
 
@@ -39,6 +39,12 @@ class Explanation:
     settings: Mapping[str, object]
     measured: Mapping[str, float]
     content_size: Size | None = None
+
+    def __repr__(self) -> str:
+        height, width = self.heatmap.shape
+        own, total = self.target, float(self.heatmap.sum())
+        about = f"{own.name} {short(own.score)} by {self.method}"
+        return f"Explanation({about}, {width} x {height}, sum {total:+.3g})"
 
 
 class Level(StrEnum):
@@ -92,7 +98,10 @@ class Evidence(Mapping[str, float]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        return f"Evidence({self._values!r}, {dict(self.words)!r})"
+        known = [name for name, value in self.items() if not math.isnan(value)]
+        told = [f"{name} {self.words[name]}" for name in ("reason", "map") if name in self.words]
+        told += [f"{name} {self[name]:.2f}" for name in ("score", "probability") if name in known]
+        return f"Evidence({', '.join([*told, f'{len(known)} of {len(self)} measured'])})"
 
     def answer(self, test: str) -> Answer:
         """What a test answered: ``reason``, ``name``, ``presence`` or ``swap``."""
@@ -125,6 +134,9 @@ class Verdict:
     sentence: str
     numbers: str
     unmeasured: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"Verdict({self.level.value}, decided by {self.reason.value}: {self.sentence})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +250,22 @@ class Inspection:
     parts: tuple[PartsFound | None, ...] = ()
     lookalikes: tuple[Lookalike | None, ...] = ()
     between: tuple[Explanation | None, ...] = ()
+
+    def __repr__(self) -> str:
+        told = [
+            f"{own.name} {short(own.score)} {verdict.level.value}{_chance(evidence)}"
+            for own, verdict, evidence in zip(
+                self.detections, self.verdicts, self.evidence, strict=True
+            )
+        ]
+        name = self.source.replace("\\", "/").rpartition("/")[2]
+        return f"Inspection({name}: {listed(told) or 'nothing found'})"
+
+
+def _chance(evidence: Evidence) -> str:
+    """The probability of being right as it is printed; the shipped one says what it is."""
+    chance = evidence.get("probability", math.nan)
+    if math.isnan(chance):
+        return ""
+    known = evidence.words.get("fitted", "shipped") == "shipped"
+    return f" p={short(chance)}{' (uncalibrated)' * known}"

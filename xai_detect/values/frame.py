@@ -249,6 +249,10 @@ class Placed:
     frame: Frame
     pixels: Float[Tensor, "1 3 i j"]
 
+    def __repr__(self) -> str:
+        (height, width), (tall, wide) = self.frame.image_size, self.frame.input_size
+        return f"Placed({width} x {height} in {wide} x {tall})"
+
     @classmethod
     def of(cls, image: Float[Tensor, "3 h w"], frame: Frame) -> "Placed":
         """Place an image."""
