@@ -131,7 +131,7 @@ def test_evidence_is_a_mapping_of_floats():
     assert evidence["inside"] == 0.7
     assert len(evidence) == 2
     assert math.isnan(evidence.get("context", 1.0))
-    assert "inside" in repr(evidence)
+    assert repr(evidence) == "Evidence(1 of 2 measured)"
     with pytest.raises(KeyError):
         evidence["unknown"]
 

@@ -17,6 +17,7 @@ from .output.exchange import (
     to_supervision,
 )
 from .output.folder.load import load_run
+from .output.notebook import plot
 from .output.run import save
 from .scores.function import score_function
 from .trust.policy import read_policy
@@ -59,6 +60,7 @@ __all__ = [
     "load_run",
     "match_candidates",
     "place",
+    "plot",
     "read_dataset",
     "read_policy",
     "save",

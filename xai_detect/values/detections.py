@@ -14,6 +14,7 @@ from torch import Tensor
 
 from xai_detect.errors import InputError, TargetError, near
 from xai_detect.values.boxes import Box, Size
+from xai_detect.values.showing import Shown
 
 UNKNOWN = -1
 """The candidate of a box that was not matched to a raw prediction."""
@@ -133,7 +134,7 @@ def label_of(name: str, class_names: tuple[str, ...]) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Detections:
+class Detections(Shown):
     """What a detector found in one image, best first.
 
     Attributes:

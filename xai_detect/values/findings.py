@@ -14,11 +14,12 @@ from torch import Tensor
 
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.detections import Detections, Provenance, Target, listed, short
+from xai_detect.values.showing import Drawn, Shown, Tabled
 from xai_detect.values.truth import Outcome
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
+class Explanation(Drawn):
     """Where the evidence for one target lies.
 
     Attributes:
@@ -115,7 +116,7 @@ class Evidence(Mapping[str, float]):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Shown):
     """The answer to "what decides this detection, and how far may it be believed?".
 
     Attributes:
@@ -211,7 +212,7 @@ class Lookalike:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Inspection:
+class Inspection(Drawn, Tabled):
     """Everything about one image; all sequences have one entry per detection.
 
     Attributes:

@@ -24,6 +24,7 @@ from xai_detect.output.folder.records import Record, record_from_json
 from xai_detect.values.detections import Provenance
 from xai_detect.values.findings import Explanation, Inspection
 from xai_detect.values.json import Json, as_list, as_mapping, as_text, damaged, read_json
+from xai_detect.values.showing import Tabled
 
 FORMAT = 4
 """Version of the folder's layout."""
@@ -35,7 +36,7 @@ FAILURES = "failed.jsonl"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class Run(Tabled):
     """A run folder.
 
     Attributes:
@@ -55,6 +56,10 @@ class Run:
     finished: str
     failed: Mapping[str, str]
     records: tuple[Record, ...]
+
+    def __repr__(self) -> str:
+        found = sum(len(record.detections) for record in self.records)
+        return f"Run({self.folder}: {len(self.records)} images, {found} detections, {self.status})"
 
     @property
     def inspections(self) -> "Inspections":

@@ -84,6 +84,36 @@ class Record:
     image_id: int | str | None
     file_sha256: str
 
+    def __repr__(self) -> str:
+        return f"Record({self.source}: {self.detections!r})"
+
+
+def record_of(inspection: Inspection) -> Record:
+    """An inspection without its pixels and maps, as if a run held it."""
+    return Record(
+        name=file_name(inspection.source),
+        source=inspection.source,
+        image_sha256="",
+        detections=inspection.detections,
+        maps={
+            kind: tuple(
+                None
+                if made is None
+                else Making(made.method, made.settings, made.measured, made.content_size)
+                for made in rows
+            )
+            for kind, rows in maps_of(inspection).items()
+        },
+        evidence=inspection.evidence,
+        verdicts=inspection.verdicts,
+        asked=inspection.asked,
+        outcome=inspection.outcome,
+        parts=inspection.parts,
+        lookalikes=inspection.lookalikes,
+        image_id=None,
+        file_sha256="",
+    )
+
 
 def file_name(source: str) -> str:
     """A name for an image's files: readable, safe on any disk, different for every source."""

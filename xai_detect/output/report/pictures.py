@@ -10,7 +10,7 @@ from xai_detect.output.folder.load import inside
 INSIDE = 50
 """Up to so many images a page holds its pictures itself and can be sent on as one file."""
 
-_TYPES = {".webp": "image/webp", ".svg": "image/svg+xml"}
+_TYPES = {".webp": "image/webp", ".svg": "image/svg+xml", ".png": "image/png"}
 
 
 def data_uri(content: bytes, suffix: str) -> str:
