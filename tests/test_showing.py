@@ -183,3 +183,25 @@ def test_a_real_inspection_prints_and_is_drawn():
     assert repr(one).startswith("Inspection(image: red .9")
     assert isinstance(one.plot(), Axes)
     assert repr(Detections.empty((4, 5), ("a",))) == "Detections(0 in 5 x 4)"
+
+
+def test_a_gallery_has_a_place_for_each_method_and_says_what_it_cost(tmp_path):
+    detector, image = ToyDetector(), scene(("red", 2, 3))
+    target = xd.detect(detector, image).target(0)
+    places = xd.gallery(detector, image, target, ["odam", "input_x_gradient", "occlusion"],
+                        columns=2)  # fmt: skip
+    assert [place.get_title(loc="left") for place in places] == [
+        "odam", "input_x_gradient", "occlusion"
+    ]  # fmt: skip
+    assert all(" s" in place.get_xlabel() for place in places)
+    assert "passes" in places[1].get_xlabel()
+    places[0].figure.savefig(tmp_path / "gallery.png")
+    with pytest.raises(xd.XaiDetectError, match="name at least one"):
+        xd.gallery(detector, image, target, [])
+
+
+def test_methods_are_a_table():
+    rows = xd.methods()
+    assert [row.name for row in rows] == list(xd.METHODS)
+    assert repr(rows).splitlines()[0].startswith("method ")
+    assert rows._repr_html_().count("<tr>") == len(rows) + 1

@@ -7,6 +7,7 @@ from .detectors.place import place
 from .errors import XaiDetectError
 from .evaluation.evaluate import evaluate
 from .explainers.explain import explain
+from .explainers.listing import methods
 from .explainers.methods import METHODS
 from .inspection.image import detect, inspect
 from .output.exchange import (
@@ -17,7 +18,7 @@ from .output.exchange import (
     to_supervision,
 )
 from .output.folder.load import load_run
-from .output.notebook import plot
+from .output.notebook import gallery, plot
 from .output.run import save
 from .scores.function import score_function
 from .trust.policy import read_policy
@@ -52,6 +53,7 @@ __all__ = [
     "from_coco_results",
     "from_torchvision",
     "from_ultralytics",
+    "gallery",
     "inspect",
     "judge",
     "load_classifier",
@@ -59,6 +61,7 @@ __all__ = [
     "load_image",
     "load_run",
     "match_candidates",
+    "methods",
     "place",
     "plot",
     "read_dataset",

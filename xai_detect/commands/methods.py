@@ -10,5 +10,5 @@ def methods(as_json: options.AsJson = False) -> None:
     from xai_detect.commands import text
     from xai_detect.explainers import listing
 
-    rows = listing.listed()
+    rows = listing.methods()
     typer.echo(text.as_json([row._asdict() for row in rows]) if as_json else listing.table(rows))

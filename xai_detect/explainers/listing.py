@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from xai_detect.explainers.methods import METHODS
+from xai_detect.values.showing import Shown
 
 
 class Listed(NamedTuple):
@@ -27,9 +28,16 @@ class Listed(NamedTuple):
     citation: str
 
 
-def listed() -> list[Listed]:
-    """All methods, in the order of ``METHODS``."""
-    rows = []
+class Listing(list[Listed], Shown):
+    """Methods that print as a table."""
+
+    def __repr__(self) -> str:
+        return table(self)
+
+
+def methods() -> Listing:
+    """All methods, in the order of ``METHODS``: what each needs and costs, and who wrote it."""
+    rows = Listing()
     for name, method in METHODS.items():
         forward, backward = method().expected_passes(1)
         summary = (method.__doc__ or "").strip().splitlines()[0]

@@ -15,7 +15,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from torch import Tensor
 
+from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
+from xai_detect.explainers.explain import explain
+from xai_detect.explainers.listing import Listing
+from xai_detect.explainers.protocol import Method
 from xai_detect.output.drawing import panels, views
 from xai_detect.output.drawing.axes import chosen_style, draw, new_axes
 from xai_detect.output.drawing.states import STATES, level_word
@@ -26,7 +30,7 @@ from xai_detect.output.folder.records import Record, record_of
 from xai_detect.output.report.pictures import data_uri
 from xai_detect.output.report.wording import evidence_lines
 from xai_detect.output.tables import evidence_table
-from xai_detect.values.detections import Detections
+from xai_detect.values.detections import Detections, Target
 from xai_detect.values.findings import Explanation, Inspection, Verdict
 from xai_detect.words.catalogue import ENGLISH
 
@@ -68,6 +72,45 @@ def plot(
     size = (maps[0].heatmap.shape[0], maps[0].heatmap.shape[1])
     places = new_axes(size, len(maps))
     return [_plot_map(made, image, style, place) for made, place in zip(maps, places, strict=True)]
+
+
+def gallery(
+    detector: Detector,
+    image: Float[Tensor, "3 h w"],
+    target: Target,
+    methods: Sequence[str | Method[Any]],
+    *,
+    columns: int = 4,
+    style: str = "auto",
+) -> list[Axes]:
+    """One figure of many methods on one detection, with what each cost beneath it.
+
+    Args:
+        detector: The detector that found the target.
+        image: RGB in [0, 1].
+        target: The detection.
+        methods: Names in ``METHODS``, or methods with hyper-parameters of their own.
+        columns: Maps beside each other.
+        style: As for ``plot``.
+
+    Returns:
+        The axes, one for each method; ``axes[0].figure`` is the figure.
+
+    Raises:
+        InputError: If there is no method, or one does not suit the detector.
+    """
+    if not methods:
+        raise InputError("there is no method to show; name at least one")
+    made = [explain(method, detector, image, [target])[0] for method in methods]
+    places = new_axes((image.shape[1], image.shape[2]), len(made), columns)
+    for found, place in zip(made, places, strict=True):
+        _plot_map(found, image, chosen_style(style, detector.provenance.domain), place)
+        measured = found.measured
+        passes = sum(measured.get(name, 0.0) for name in ("forward_passes", "backward_passes"))
+        said = f"{measured['seconds']:.2g} s" + (f", {passes:.0f} passes" if passes else "")
+        place.set_title(found.method, loc="left", fontsize=9)
+        place.set_xlabel(said, fontsize=8)
+    return places
 
 
 def _plot_inspection(found: Inspection, row: int, kind: str, style: str, ax: Axes | None) -> Axes:
@@ -195,6 +238,18 @@ def _detections(shown: Detections) -> str:
         for own in shown
     )
     head = "<tr><th>class</th><th>score</th><th>x1, y1, x2, y2</th></tr>"
+    return f"<table>{head}{rows}</table>"
+
+
+@html.register
+def _listing(shown: Listing) -> str:
+    rows = "".join(
+        f"<tr><td><b>{escaping.escape(row.name)}</b><br>{escaping.escape(row.summary)}</td>"
+        f"<td>{escaping.escape(row.needs)}</td><td>{row.forward_passes:.0f} + "
+        f"{row.backward_passes:.0f}</td><td>{escaping.escape(row.citation)}</td></tr>"
+        for row in shown
+    )
+    head = "<tr><th>method</th><th>needs</th><th>passes</th><th>source</th></tr>"
     return f"<table>{head}{rows}</table>"
 
 

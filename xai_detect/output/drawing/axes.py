@@ -20,12 +20,24 @@ STYLES = ("auto", "contours", "heat")
 grey copy of photographs."""
 
 
-def new_axes(size: Size, count: int = 1) -> list[Axes]:
-    """Axes beside each other on a figure of their own, in the image's proportions."""
+def new_axes(size: Size, count: int = 1, columns: int | None = None) -> list[Axes]:
+    """Axes in rows on a figure of their own, in the image's proportions.
+
+    Args:
+        size: ``(height, width)`` of the image.
+        count: How many.
+        columns: Most beside each other; None takes all.
+    """
     height, width = size
-    side = 5.0 / max(height, width)
-    figure = Figure(figsize=(count * width * side, height * side + 0.3), layout="constrained")
-    return list(figure.subplots(1, count, squeeze=False)[0])
+    across = min(count, columns or count)
+    down = -(-count // across)
+    side = (5.0 if count == 1 else 3.0) / max(height, width)
+    inches = (across * width * side, down * (height * side + 0.4))
+    figure = Figure(figsize=inches, layout="constrained")
+    places = list(figure.subplots(down, across, squeeze=False).flat)
+    for left in places[count:]:
+        left.remove()
+    return places[:count]
 
 
 def chosen_style(style: str, domain: str) -> str:
