@@ -63,6 +63,23 @@ def test_a_block_of_the_page_on_captum_runs(number, begun):
         assert tuple(begun[name].shape) == shape, name
 
 
+def test_the_first_page_runs_and_prints_what_it_says(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text()
+    part = text.partition("## In Python")[2].partition("## Command line")[0]
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    blocks = [block.partition("```")[0] for block in part.split("```python\n")[1:]]
+    assert len(blocks) == 3
+    for block in blocks:
+        run(block, names)
+    printed = capsys.readouterr().out
+    (line,) = re.findall(r"^    (Inspection\(.*)$", part, flags=re.MULTILINE)
+    assert line in printed
+    assert (tmp_path / "bag.png").is_file()
+    assert (tmp_path / "my_run" / "report.html").is_file()
+
+
 def test_shapes_on_the_page_are_read():
     stated = [shapes(block) for block in BLOCKS]
     assert stated[0] == {"maps": (1, 3, 320, 320)}
