@@ -1,6 +1,7 @@
 """Python on the pages of docs/ runs as it stands there, and gives what its comments say."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
@@ -78,6 +79,33 @@ def test_the_first_page_runs_and_prints_what_it_says(tmp_path, monkeypatch, caps
     assert line in printed
     assert (tmp_path / "bag.png").is_file()
     assert (tmp_path / "my_run" / "report.html").is_file()
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    """Cell by cell; what a cell ends in shows itself as a notebook would show it."""
+    content = json.loads((ROOT / "docs/notebooks/first.ipynb").read_text())
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    where = tmp_path / "docs" / "notebooks"
+    where.mkdir(parents=True)
+    monkeypatch.chdir(where)
+    names, shown = {}, []
+    for cell in content["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "pictures of scans are not kept in the notebook"
+            body = ast.parse("".join(cell["source"]))
+            last = body.body[-1]
+            if isinstance(last, ast.Expr):
+                body.body[-1] = ast.copy_location(
+                    ast.Assign([ast.Name("_", ast.Store())], last.value), last
+                )
+                ast.fix_missing_locations(body)
+            run(compile(body, "cell", "exec"), names)
+            if isinstance(last, ast.Expr):
+                shown.append(names["_"])
+    pages = [one._repr_html_() for one in shown if hasattr(one, "_repr_html_")]
+    assert len(pages) >= 4
+    assert "<img " in pages[0]
+    assert (where / "first_run" / "report.html").is_file()
 
 
 def test_shapes_on_the_page_are_read():
