@@ -42,6 +42,7 @@ TESTS = {
     "evaluation/lookalikes": ("test_lookalikes.py",),
     "evaluation/parts": ("test_parts.py",),
     "evaluation/outcomes": ("test_outcomes.py", "test_evaluation.py"),
+    "explainers/activations/contributions": ("test_contributions.py",),
     "explainers/gradients/path": ("test_gradient.py",),
     "explainers/gradients/sighted": ("test_sighted.py",),
     "explainers/gradients/sighted_path": ("test_sighted.py",),
