@@ -36,6 +36,7 @@ FOLDERS = ("scores", "measures", "evaluation", "values")
 #: Nearest tests by module, quick ones first.
 TESTS = {
     "batch/references": ("test_references.py",),
+    "evaluation/alike": ("test_alike.py",),
     "evaluation/evaluate": ("test_evaluation.py",),
     "evaluation/figures": ("test_verdict_figures.py", "test_evaluation.py"),
     "evaluation/labelled": ("test_labelled.py",),
@@ -68,6 +69,7 @@ TESTS = {
     "savanna/scene": ("test_savanna.py",),
     "savanna/strokes": ("test_savanna.py",),
     "scores/survival": ("test_scalars.py", "test_d_rise.py"),
+    "trust/alike": ("test_alike.py",),
     "trust/budget": ("test_verdict.py", "test_weigh.py"),
     "trust/candidates": ("test_probability.py",),
     "trust/evidence": ("test_weigh.py",),

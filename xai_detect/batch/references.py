@@ -7,6 +7,7 @@ hash gives, so that no image's verdict depends on its neighbours.
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -66,9 +67,9 @@ def references_with_truth(
             raise InputError(f"the data set has no image {min(gone)} any more")
         return [_annotated(detector, path, scans[path], own) for path in map(Path, names)]
     found: list[Reference] = []
-    for path in _shuffled(list(scans))[:LOOKED_AT]:
+    for scan in looked_at(dataset).scans:
         try:
-            found.append(_annotated(detector, path, scans[path], own))
+            found.append(_annotated(detector, scan.path, scan, own))
         except InputError:  # not readable; others take its place
             continue
     chosen = balanced(found, MOST)
@@ -78,6 +79,13 @@ def references_with_truth(
             f"knows; expected at least {LEAST}, with several classes among them"
         )
     return chosen
+
+
+def looked_at(dataset: Dataset) -> Dataset:
+    """The part of a data set that is looked at in search of references, under their paths."""
+    scans = by_path(dataset)
+    chosen = _shuffled(list(scans))[:LOOKED_AT]
+    return replace(dataset, scans=tuple(replace(scans[path], path=path) for path in chosen))
 
 
 def by_path(dataset: Dataset) -> dict[Path, Scan]:

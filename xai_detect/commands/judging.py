@@ -9,19 +9,21 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from xai_detect.batch.many import expected_seconds, remembered
+from xai_detect.batch.references import looked_at
 from xai_detect.commands import options, prepare, progress, questions
-from xai_detect.commands.tried import TRUTH, Tried, tried
+from xai_detect.commands.tried import Tried, tried
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
 from xai_detect.evaluation import outcomes
+from xai_detect.evaluation.alike import Gallery
 from xai_detect.evaluation.evaluate import Inspector
 from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method, settings_of
 from xai_detect.inspection.image import inspect
-from xai_detect.output.folder.header import Header
+from xai_detect.output.folder.header import TRUTH, Header
 from xai_detect.output.run import open_run
 from xai_detect.output.writer import RunWriter
 from xai_detect.trust.budget import Budget, budget_named
@@ -99,6 +101,7 @@ class Judge:
         second: The other detector that is asked.
         foreground: What is known to be the object, over image pixels; None takes box and ring.
         paths: File by name, for images that are not called like their files.
+        gallery: Confirmed detections to hold each one against; None where none are known.
     """
 
     detector: Detector
@@ -108,16 +111,21 @@ class Judge:
     second: Second | None = None
     foreground: Bool[Tensor, "h w"] | None = None
     paths: Mapping[str, str] = field(default_factory=dict)
+    gallery: Gallery | None = None
 
     def __call__(self, image: Placed, name: str, detections: Detections) -> Inspection:
         """Judge what was found in an image."""
-        return inspect(
+        file = self.paths.get(name, name)
+        found = inspect(
             self.detector, image, budget=self.terms.budget.name,
-            references=self.tried.beside(self.paths.get(name, name)), method=self.terms.method,
+            references=self.tried.beside(file), method=self.terms.method,
             as_class=self.as_class, policy=self.terms.policy, second=self.second,
             foreground=self.foreground,
             language=self.terms.words.language, detections=detections, source=name,
         )  # fmt: skip
+        if self.gallery is None:
+            return found
+        return replace(found, alike=self.gallery.beside(image, file, detections))
 
     def header(
         self,
@@ -202,7 +210,16 @@ def judge(
             f"--foreground marks the object of one image, but {len(sources)} were given; inspect "
             "them one by one, each with its own mask"
         )
-    return Judge(found, agreed, others, as_class, asked, questions.marked(foreground), paths or {})
+    return Judge(
+        found, agreed, others, as_class, asked, questions.marked(foreground), paths or {},
+        _gallery(found, others, agreed.policy),
+    )  # fmt: skip
+
+
+def _gallery(found: Detector, others: Tried, policy: Policy) -> Gallery | None:
+    """The confirmed detections of the data set that says what references hold, if one does."""
+    read = others.dataset
+    return None if read is None else Gallery(found, lambda: looked_at(read()), policy.limits)
 
 
 def judged_data(

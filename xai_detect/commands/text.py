@@ -9,6 +9,7 @@ from typing import Any
 from xai_detect.evaluation.figures import Evaluation
 from xai_detect.inspection.comparison import REMOVALS, Comparison
 from xai_detect.output.drawing.states import STATES, level_word
+from xai_detect.output.folder.alike import alike_to_json
 from xai_detect.output.folder.judged import asked_to_json, evidence_to_json, judged_to_json
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.outcomes import (
@@ -116,6 +117,7 @@ def run_json(run: Run, shown: Sequence[Record], failed: Mapping[str, str]) -> st
             "outcome": _outcome_json(record, row, spoken(run.header.lang)),
             "lookalike": lookalikes_to_json(record.lookalikes)[row] if record.lookalikes else None,
             "parts": parts_to_json(record.parts)[row] if record.parts else None,
+            "alike": alike_to_json(record.alike)[row] if record.alike else [],
         }
         for record in shown
         for row, found in enumerate(record.detections)

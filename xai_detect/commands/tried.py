@@ -1,6 +1,7 @@
 """Other images whose surroundings are tried: those that were named, drawn, or taken before."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from xai_detect.batch.references import drawn, references_of, references_with_truth
@@ -8,15 +9,14 @@ from xai_detect.batch.sources import find_sources
 from xai_detect.commands.progress import notes
 from xai_detect.commands.showcase import images_in, sample_set
 from xai_detect.data.read import annotated, read_dataset
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
+from xai_detect.output.folder.header import TRUTH
 from xai_detect.output.run import begun_before
 from xai_detect.trust.budget import Budget
 from xai_detect.trust.references import Reference
 from xai_detect.words.catalogue import Catalogue
-
-TRUTH = "references_truth"
-"""Under this name the data set that says what references hold stands among a run's options."""
 
 SAMPLES = {"screening": Path("images") / "val"}
 """Models that ship with images of their kind: where these lie in the sample set."""
@@ -28,13 +28,19 @@ class Tried:
     Attributes:
         names: What they are called, for the record.
         truth: The data set that says what they hold; empty where the detector says it.
+        dataset: Reads that data set, once; None likewise.
     """
 
     def __init__(
-        self, names: Sequence[str], read: Callable[[], Sequence[Reference]], truth: str = ""
+        self,
+        names: Sequence[str],
+        read: Callable[[], Sequence[Reference]],
+        truth: str = "",
+        dataset: Callable[[], Dataset] | None = None,
     ) -> None:
         self.names = tuple(names)
         self.truth = truth
+        self.dataset = dataset
         self._read = read
         self._known: tuple[Reference, ...] | None = None
 
@@ -75,10 +81,12 @@ def tried(
                 "leave it out or choose standard or full"
             )
         if annotated(folder):
-            known = references_with_truth(found, read_dataset(folder.resolve()))
+            truth = str(folder.resolve())
+            dataset = _reader(truth)
+            known = references_with_truth(found, dataset())
             counted = words.counted("images", len(known))
             notes.print(words.say("told.annotated", drawn=counted, data=folder))
-            return Tried([held.name for held in known], lambda: known, str(folder.resolve()))
+            return Tried([held.name for held in known], lambda: known, truth, dataset)
         named = references_of(found, find_sources([str(folder)]))
         return Tried([reference.name for reference in named], lambda: named)
     if not spend.references:
@@ -86,7 +94,8 @@ def tried(
     before = None if out is None else begun_before(out)
     if before is not None:
         names, truth = before.references, str(before.options.get(TRUTH, ""))
-        return Tried(names, lambda: _read_again(found, names, truth), truth)
+        held = _reader(truth) if truth else None
+        return Tried(names, lambda: _read_again(found, names, held), truth, held)
     new = drawn(found, sources)
     if new:
         counted = words.counted("images", len(new))
@@ -98,13 +107,20 @@ def tried(
     return Tried([reference.name for reference in new], lambda: new)
 
 
-def _read_again(found: Detector, names: Sequence[str], truth: str) -> list[Reference]:
+def _reader(truth: str) -> Callable[[], Dataset]:
+    """Reads a data set when it is first asked for."""
+    return cache(lambda: read_dataset(truth))
+
+
+def _read_again(
+    found: Detector, names: Sequence[str], dataset: Callable[[], Dataset] | None
+) -> list[Reference]:
     """The references of a run that goes on."""
     if not names:
         return []
     try:
-        if truth:
-            return references_with_truth(found, read_dataset(truth), names)
+        if dataset is not None:
+            return references_with_truth(found, dataset(), names)
         return references_of(found, map(Path, names))
     except InputError as error:
         raise InputError(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from xai_detect.batch.references import by_path
 from xai_detect.commands.judging import Judge
-from xai_detect.data.read import read_dataset
 from xai_detect.detectors.protocol import WhiteBoxDetector
 from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.evaluation.parts import usual_in
@@ -21,8 +20,8 @@ def with_usual(known: GroundTruth | None, giving: Judge) -> GroundTruth | None:
         return known
     detector, tried_in = giving.detector, giving.tried
     usual = shipped_usual(detector)
-    if usual is None and tried_in.truth and isinstance(detector, WhiteBoxDetector):
-        dataset = read_dataset(tried_in.truth)
+    if usual is None and tried_in.dataset is not None and isinstance(detector, WhiteBoxDetector):
+        dataset = tried_in.dataset()
         scans = by_path(dataset)
         chosen = tuple(scans[path] for path in map(Path, tried_in.names) if path in scans)
         usual = usual_in(detector, replace(dataset, scans=chosen), dataset.name)

@@ -6,6 +6,7 @@
     maps/<n>.npz       its signed maps, in at most 160 cells a side
     pictures/<n>.webp  the image as large as the network saw it; <n>.<row>.<map>.svg the marks of
                        a detection, <n>.<row>.<map>.webp its heat, to lie over the image
+                       <n>.<row>.alike.webp it beside the most similar confirmed ones
     images/<n>.png     its untouched pixels, if they came from no file or copies are wanted
     detections.json    COCO results with verdict and evidence, as detections.schema.json says
     evidence.parquet   a row per detection
@@ -24,6 +25,7 @@ from typing import NamedTuple
 
 from xai_detect.errors import InputError
 from xai_detect.output.drawing import panels, vector
+from xai_detect.output.drawing.alike import strip
 from xai_detect.output.exchange import DETECTIONS_FORMAT
 from xai_detect.output.folder.header import Header, header_to_json
 from xai_detect.output.folder.judged import maps_of
@@ -255,6 +257,9 @@ class RunWriter:
                 if shown is not None:
                     heat = encode_webp(vector.heat(shown))
                     write_bytes(pictures / f"{name}.{row}.{kind}.webp", heat)
+            beside = strip(inspection, row, self.header.lang)
+            if beside is not None:
+                write_bytes(pictures / f"{name}.{row}.alike.webp", encode_webp(beside))
 
     def _forget(self, source: str) -> None:
         """Take an image out of the run: its record first, which is what makes it part of it."""

@@ -81,6 +81,8 @@ def witness(
     box: Bool[Tensor, "a b"],
     near: Bool[Tensor, "a b"],
     rival: int | None = None,
+    *,
+    both: bool = True,
 ) -> Witness:
     """Make both maps and read them.
 
@@ -92,6 +94,7 @@ def witness(
         box: The box, over content pixels.
         near: The same with its ring.
         rival: The class that the second map compares with; None takes the runner-up.
+        both: Whether the second is wanted.
     """
     detector = scene.detector
     if method is None or not isinstance(detector, WhiteBoxDetector):
@@ -100,7 +103,7 @@ def witness(
         return Witness()
     start = time.perf_counter()
     with lent(detector.module), torch.enable_grad():
-        pair = method.pair(detector, scene.placed, target, rival=rival)
+        pair = method.pair(detector, scene.placed, target, rival=rival, both=both)
     seconds = time.perf_counter() - start
     now = [shares(found.content, box, near) for found in pair]
     before = [shares(found.before, box, near) for found in pair]

@@ -212,6 +212,29 @@ class Lookalike:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """A confirmed detection of the same class, held beside a detection because it is similar.
+
+    Attributes:
+        source: The file it was found in.
+        box: In pixels of that file.
+        score: Its confidence, in [0, 1].
+        similarity: Cosine of what each channel contributes to the two, in [0, 1].
+        image: Its image as the network saw it, RGB in [0, 1]; None where it was read from a folder.
+        place: The box in pixels of ``image``.
+        explanation: Why it is detected, over ``image``; None likewise, or where no map holds.
+    """
+
+    source: str
+    box: Box
+    score: float
+    similarity: float
+    image: Float[Tensor, "3 a b"] | None = None
+    place: Box | None = None
+    explanation: Explanation | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Inspection(Drawn, Tabled):
     """Everything about one image; all sequences have one entry per detection.
 
@@ -235,6 +258,8 @@ class Inspection(Drawn, Tabled):
             whole, where there is none.
         between: Why the reported and not the annotated class: a map for each of these, where
             ``contrasts`` is not that map already; likewise.
+        alike: The most similar confirmed detections of each detection's class, best first; empty as
+            a whole where no confirmed ones are known.
     """
 
     source: str
@@ -251,6 +276,7 @@ class Inspection(Drawn, Tabled):
     parts: tuple[PartsFound | None, ...] = ()
     lookalikes: tuple[Lookalike | None, ...] = ()
     between: tuple[Explanation | None, ...] = ()
+    alike: tuple[tuple[Alike, ...], ...] = ()
 
     def __repr__(self) -> str:
         told = [

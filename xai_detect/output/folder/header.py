@@ -24,6 +24,9 @@ from xai_detect.values.json import (
     plain,
 )
 
+TRUTH = "references_truth"
+"""Under this name the data set that says what references hold stands among a run's options."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Header:

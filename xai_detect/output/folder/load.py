@@ -123,6 +123,7 @@ def read_inspection(folder: Path, provenance: Provenance, record: Record) -> Ins
         parts=record.parts,
         lookalikes=record.lookalikes,
         between=maps["between"],
+        alike=record.alike,
         provenance=provenance,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 
 import torch
 
+from xai_detect.output.folder.alike import alike_from_json, alike_to_json
 from xai_detect.output.folder.judged import (
     KINDS,
     Making,
@@ -33,7 +34,15 @@ from xai_detect.output.folder.outcomes import (
     parts_to_json,
 )
 from xai_detect.values.detections import Detections
-from xai_detect.values.findings import Asked, Evidence, Inspection, Lookalike, PartsFound, Verdict
+from xai_detect.values.findings import (
+    Alike,
+    Asked,
+    Evidence,
+    Inspection,
+    Lookalike,
+    PartsFound,
+    Verdict,
+)
 from xai_detect.values.images import MAX_PIXELS
 from xai_detect.values.json import (
     Json,
@@ -66,6 +75,8 @@ class Record:
         parts: Where on its object the evidence for each detection lies; None, or empty as a whole,
             where that is not known.
         lookalikes: The annotated class of each detection with a wrong name; likewise.
+        alike: The most similar confirmed detections of each, without pictures; empty as a whole
+            where none are known.
         image_id: The data set's own id of the image; None if no data set names it.
         file_sha256: Digest of the file it was read from; empty if there was none.
     """
@@ -81,6 +92,7 @@ class Record:
     outcome: Outcome | None
     parts: tuple[PartsFound | None, ...]
     lookalikes: tuple[Lookalike | None, ...]
+    alike: tuple[tuple[Alike, ...], ...]
     image_id: int | str | None
     file_sha256: str
 
@@ -110,6 +122,7 @@ def record_of(inspection: Inspection) -> Record:
         outcome=inspection.outcome,
         parts=inspection.parts,
         lookalikes=inspection.lookalikes,
+        alike=inspection.alike,
         image_id=None,
         file_sha256="",
     )
@@ -155,6 +168,7 @@ def record_to_json(
         "outcome": outcome_to_json(inspection.outcome),
         "parts": parts_to_json(inspection.parts),
         "lookalikes": lookalikes_to_json(inspection.lookalikes),
+        "alike": alike_to_json(inspection.alike),
     }
 
 
@@ -196,6 +210,7 @@ def record_from_json(content: object, class_names: tuple[str, ...], path: Path) 
             outcome=outcome_from_json(known["outcome"], len(rows)),
             parts=parts_from_json(known["parts"], len(rows)),
             lookalikes=lookalikes_from_json(known["lookalikes"], len(rows)),
+            alike=alike_from_json(known["alike"], len(rows)),
             image_id=None if known["image_id"] is None else as_id(known["image_id"]),
             file_sha256=as_text(known["file_sha256"]),
         )

@@ -12,10 +12,12 @@ from typing import Any
 
 from xai_detect.output.drawing.states import STATES, level_word, map_refusal
 from xai_detect.output.drawing.titles import map_title
+from xai_detect.output.folder.header import TRUTH
 from xai_detect.output.folder.judged import outside
 from xai_detect.output.folder.load import Run
 from xai_detect.output.folder.pictures import BARE
 from xai_detect.output.folder.records import Record
+from xai_detect.output.report.alike import alike_card
 from xai_detect.output.report.items import item_sentence, shared_items
 from xai_detect.output.report.outcomes import compared, missed_words, part_lines, parts_of
 from xai_detect.output.report.pictures import Album
@@ -60,7 +62,11 @@ def cards(run: Run, words: Catalogue, album: Album) -> Iterator[dict[str, Any]]:
         rows = sorted(range(len(record.detections)), key=partial(urgency, record))
         size = record.detections.image_size
         scores = record.detections.scores.tolist()
-        found = [_found(record, row, album, words) for row in rows]
+        found = [
+            {**_found(record, row, album, words),
+             "alike": alike_card(record, row, str(run.header.options.get(TRUTH, "")), album, words)}
+            for row in rows
+        ]  # fmt: skip
         yield {
             "place": place,
             "id": record.name,
