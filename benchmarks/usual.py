@@ -236,6 +236,8 @@ def read(folder: Path) -> None:
         "| set | n | wrong | sign | AUROC | interval |", "|---|---|---|---|---|---|",
     ]  # fmt: skip
     for name, found in content.items():
+        if not found["wrong"]:
+            lines.append(f"| {name} | {found['n']} | 0 | no wrong name: nothing to tell | | |")
         for sign, value in found.items():
             if isinstance(value, dict):
                 figure = value.get("auroc", value.get("gain"))
