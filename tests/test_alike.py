@@ -329,7 +329,7 @@ def test_the_strip_stays_when_annotations_change_and_goes_with_its_image(tmp_pat
     shown = read_picture(run.folder / "pictures" / f"{name}.0.alike.webp")
     drawn = strip(ours, 0)
     assert shown.shape == drawn.shape
-    assert np.abs(shown.astype(int) - drawn).mean() < 6  # WebP is for the eye
+    assert np.abs(shown.astype(int) - drawn).mean() < 15  # WebP, and the image is noise
     page = (run.folder / "report.html").read_text()
     assert "&lt;b&gt;.jpg: 0.80, similarity 0.83." in page
     assert page.count("The most similar confirmed detections of this class") == 1
