@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ from samples import DETECTOR, NAMES, NUMBERS, SENTENCE, SETTINGS, inspection, sp
 from xai_detect.output.folder.header import Header
 from xai_detect.output.folder.judged import Making
 from xai_detect.output.folder.load import load_run
-from xai_detect.output.folder.pixels import encode_png
 from xai_detect.output.report import page as report
-from xai_detect.output.report.pictures import Album
+from xai_detect.output.report import pictures
 from xai_detect.output.report.regions import by_likeness, common_places
 from xai_detect.output.report.wording import (
     evidence_lines,
@@ -77,45 +77,80 @@ def page(html):
     return Page(html)
 
 
+EMBEDDED = ("data:image/webp;base64,", "data:image/svg+xml;base64,")
+
+
 def test_it_needs_nothing_but_itself(html, page):
     for tag, attributes in page.tags:
-        for name in ("src", "href", "srcset", "action", "data"):
+        for name in ("src", "href", "srcset", "action", "data", "data-original"):
             value = attributes.get(name) or ""
-            fine = ("#", "views/") if tag == "a" else ("#", "data:image/webp;base64,")
+            fine = EMBEDDED if tag == "img" else ("#",)
             assert value.startswith(fine) or not value, value[:80]
     assert not re.search(r"url\(|@import|https?://", html)
     assert not page.of("link")
     assert not page.of("iframe")
+    (policy,) = [one["content"] for one in page.of("meta") if "http-equiv" in one]
+    assert policy.startswith("default-src 'none'; ")
+    assert "http" not in policy
 
 
 def test_names_from_strangers_are_text(html, page):
     assert len(page.of("script")) == 1
-    assert len(page.of("img")) == len(re.findall(r'<img src="data:', html))
+    assert len(page.of("img")) == len(re.findall(r'<img (class="[a-z ]+" )?src="data:', html))
+    assert not [name for _, attributes in page.tags for name in attributes if name[:2] == "on"]
     assert "<img src=x onerror=alert(1)>.jpg" in page.text
     assert "<b>giraffe</b>" in page.text
     assert "<b>giraffe</b>" not in html
 
 
+def found_in(page):
+    """The detections of a page, in its order."""
+    return [one for one in page.of("section") if one.get("class", "").startswith("found")]
+
+
 def test_what_is_most_urgent_comes_first(page):
-    levels = [one["data-level"] for one in page.of("article")]
-    assert levels == ["UNTRUSTED", "UNCERTAIN", "TRUSTED", "TRUSTED"]
+    assert [one["data-level"] for one in found_in(page)] == [
+        "UNTRUSTED", "UNCERTAIN", "TRUSTED", "TRUSTED"
+    ]  # fmt: skip
+    files = [one["data-file"] for one in page.of("article")]
+    assert files == ["<img src=x onerror=alert(1)>.jpg", "c.jpg", "a.jpg", "empty.jpg"]
+    assert [one["data-place"] for one in page.of("article")] == ["0", "1", "2", "3"]
+
+
+def test_the_worst_detections_are_named_above_all_cards(html):
+    worst = html[html.index("Look at these first") : html.index("<article")]
+    said = Page(worst).text
+    assert said.index("zebra 0.90") < said.index("c.jpg")
+    assert "a.jpg" not in said  # its detections are TRUSTED
+
+
+def test_the_probabilities_are_counted_in_ten_bars(page):
+    bars = [one["title"] for one in page.of("li") if "title" in one]
+    assert len(bars) == 10
+    assert [bar for bar in bars if not bar.endswith(": 0")] == ["0.8 to 0.9: 4"]
 
 
 def card_of(html, level):
-    card = html[html.index(f'<article class="{level}"') :]
-    return card[: card.index("</article>")]
+    card = html[html.index(f'<section class="found {level}"') :]
+    return card[: card.index("</section>")]
 
 
-def test_the_sentence_comes_first_then_numbers_probability_reason_and_shares(html):
+def test_the_sentence_comes_first_and_the_numbers_are_folded_under_it(html):
     card = card_of(html, "UNTRUSTED")
     places = [
         card.index(said)
         for said in (
-            "UNTRUSTED: <span>zebra 0.90", SENTENCE, NUMBERS, "0.87 (400 photographs)",
-            "What decides", "<img", "Why detected", "Further away",
-            "Looked at by the presence test", "The numbers",
+            "UNTRUSTED: <span>zebra 0.90", SENTENCE, "<details>", NUMBERS,
+            "0.87 (400 photographs)", "What decides", "Looked at by the presence test",
+            "Why detected", "Further away", "What was measured", "</details>",
         )
     ]  # fmt: skip
+    assert places == sorted(places)
+
+
+def test_the_picture_stands_beside_the_words(html):
+    card = html[html.index("<article") : html.index("</article>")]
+    places = [card.index(said) for said in ('class="photo"', 'class="over lines"', SENTENCE)]
     assert places == sorted(places)
 
 
@@ -143,21 +178,40 @@ def test_every_picture_has_words_and_a_map_that_is_not_shown_is_said(tmp_path):
     none = inspection("c.jpg", rows=1, seed=2, heatmaps=[None], contrasts=[None], map="none")
     save([*pair, none], tmp_path)
     page = Page((tmp_path / "report.html").read_text())
-    pictures = page.of("img")
-    assert len(pictures) == 3 + 3  # detections, and untouched images
-    assert all(one["alt"] for one in pictures)
-    assert sum("No map is shown." in one["alt"] for one in pictures) == 2
-    assert sum("Why something is detected" in one["alt"] for one in pictures) == 1
+    shown = [one for one in page.of("img") if one["class"] != "over hot"]
+    assert len(shown) == 3 + 2 + 1 + 1  # images; two maps of the first, and the others bare
+    assert all(one["alt"] for one in shown)
+    assert sum("No map is shown." in one["alt"] for one in shown) == 2
+    assert sum("Why something is detected" in one["alt"] for one in shown) == 2
+    heat = [one for one in page.of("img") if one["class"] == "over hot"]
+    assert [one["data-map"] for one in heat] == ["detected", "class"]
+    assert {one["alt"] for one in heat} == {""}  # the lines over it have the words
     for said in ("Maps reliable", "Maps map: unreliable", "Maps no map at this budget"):
         assert page.text.count(said) == 1, said
+    assert page.text.count("map: unreliable") == 2  # beside the sentence as well
 
 
-def test_cards_say_what_the_filter_for_evidence_outside_asks(page):
-    assert {one["data-outside"] for one in page.of("article")} == {"yes"}
+def test_one_map_of_one_detection_lies_over_a_picture_at_first(html):
+    for card in html.split("<article")[1:4]:
+        over = [one for one in Page("<article" + card).of("img") if "over" in one["class"]]
+        seen = [one for one in over if "hidden" not in one]
+        assert len({(one["data-of"], one["data-map"]) for one in seen}) == 1
+        assert len(over) > len(seen) or "c.jpg" in card
+
+
+def test_boxes_are_where_the_detections_are(page):
+    first = next(one for one in page.of("button") if one.get("class") == "box")
+    # (2, 5) to (16, 30.5) of 60 x 40 pixels
+    assert first["style"] == "left:3.33%;top:12.50%;width:23.33%;height:63.75%"
+
+
+def test_cards_say_what_the_filters_ask(page):
+    assert {one["data-outside"] for one in found_in(page)} == {"yes"}
     asked = [one.get("value") for one in page.of("option")]
     assert asked.count("") == 2  # any class, any evidence
-    assert page.of("select")[2] == {"id": "outside"}
+    assert [one["id"] for one in page.of("select")] == ["class", "outside", "order"]
     assert {"yes", "no", "unmeasured"} <= set(asked)
+    assert {one["data-class"] for one in found_in(page)} == {"zebra", "<b>giraffe</b>"}
 
 
 def crowded(boxes, scores=(0.9, 0.6, 0.3), **options):
@@ -170,44 +224,31 @@ def crowded(boxes, scores=(0.9, 0.6, 0.3), **options):
     return replace(one, detections=detections)
 
 
-def test_detections_of_one_item_are_one_card(tmp_path):
+def test_all_detections_of_an_image_are_one_card_and_items_are_told_together(tmp_path):
     one = crowded((2.0, 2.0, 30.0))
     levels = (Level.TRUSTED, Level.UNTRUSTED, Level.UNCERTAIN)
     one = replace(one, verdicts=tuple(map(verdict, levels)))
-    save([one], tmp_path / "run")
+    save([one, inspection("other.jpg", seed=1)], tmp_path / "run")
     html = (tmp_path / "run" / "report.html").read_text()
     page = Page(html)
-    item, single = page.of("article")
-    assert (item["class"], single["class"]) == ("UNTRUSTED", "UNCERTAIN")
-    assert "data-level" not in item
-    parts = [one for one in page.of("section") if one.get("class", "").startswith("found")]
-    assert [one["data-level"] for one in parts] == ["UNTRUSTED", "TRUSTED"]  # urgent first
-    assert [one["data-class"] for one in parts] == ["<b>giraffe</b>", "zebra"]
+    assert [card["data-file"] for card in page.of("article")] == ["bag.jpg", "other.jpg"]
     card = html[html.index("<article") : html.index("</article>")]
+    parts = found_in(Page(card))
+    assert [one["data-level"] for one in parts] == ["UNTRUSTED", "UNCERTAIN", "TRUSTED"]
+    assert [one["data-class"] for one in parts] == ["<b>giraffe</b>", "zebra", "zebra"]
     assert "One item, name unclear: zebra 0.90 or <b>giraffe</b> 0.60." in Page(card).text
     assert page.text.count("One item") == 1
-    assert len(re.findall(r'<img src="data:image/webp', card)) == 2
-    for part in parts:  # links from the gallery lead to the part
-        assert f"#{part['id']}" in [one.get("href") for one in page.of("a")]
+    links = [one.get("href") for one in page.of("a")]
+    assert [f"#{part['id']}" in links for part in parts] == [True, True, False]  # the worst
     identifiers = [one["id"] for _, one in page.tags if "id" in one]
     assert len(identifiers) == len(set(identifiers))
 
 
-def test_an_item_that_is_named_alike_twice_is_one_card_as_well(tmp_path):
+def test_an_item_that_is_named_alike_twice_is_told_as_well(tmp_path):
     save([crowded((2.0, 30.0, 2.0))], tmp_path / "run")
     page = Page((tmp_path / "run" / "report.html").read_text())
     assert "One item, reported more than once: zebra 0.90, zebra 0.30." in page.text
-    assert len(page.of("article")) == 2
-
-
-def test_items_of_different_images_stay_apart(tmp_path):
-    pair = [crowded((2.0, 2.0, 30.0)), inspection("other.jpg", seed=1)]
-    save(pair, tmp_path / "run")
-    page = Page((tmp_path / "run" / "report.html").read_text())
-    assert len(page.of("article")) == 4
-    assert [int(one["data-place"]) for one in page.of("article")] == sorted(
-        int(one["data-place"]) for one in page.of("article")
-    )
+    assert len(page.of("article")) == 1
 
 
 def test_it_says_what_was_run_and_what_failed(page):
@@ -257,54 +298,73 @@ def test_a_question_about_another_class_is_told_apart(tmp_path):
     assert said == ["de"] * 6  # sentence, numbers and answer of two detections
 
 
-def test_a_lost_view_is_linked_and_does_not_stop_the_report(tmp_path):
-    run = save([inspection(rows=1)], tmp_path / "run")
-    view = next((tmp_path / "run" / "views").glob("*.0.png"))
-    view.write_bytes(b"gone")
+def test_lost_pictures_do_not_stop_the_report(tmp_path):
+    run = save([inspection(rows=1), inspection("other.jpg", rows=1, seed=1)], tmp_path / "run")
+    name = run.records[0].name
+    for lost in (f"{name}.webp", f"{name}.0.detected.svg", f"{name}.0.detected.webp"):
+        (run.folder / "pictures" / lost).unlink()
     report.write_report(run)
+    page = Page((run.folder / "report.html").read_text())
+    assert page.text.count("The picture of this image is no longer in the run folder.") == 1
+    assert len(found_in(page)) == 2
+    assert len(page.of("img")) == 3 + 2 - 1 + 2 - 1 + 2  # with one map's lines and heat less
+    assert all(one["src"] for one in page.of("img"))
+
+
+# Pictures inside the page and beside it
+
+
+def many(folder, monkeypatch, inside):
+    """Three images; so many of them would fit the page."""
+    monkeypatch.setattr(pictures, "INSIDE", inside)
+    ones = [inspection(f"{number} é'.jpg", rows=1, seed=number) for number in range(3)]
+    return save(ones, folder), Page((folder / "report.html").read_text())
+
+
+def test_few_pictures_are_inside_the_page_and_many_beside_it(tmp_path, monkeypatch):
+    assert pictures.INSIDE == 50
+    _, page = many(tmp_path / "few", monkeypatch, 3)
+    assert all(one["src"].startswith(EMBEDDED) for one in page.of("img"))
+    assert not [one for one in page.of("img") if "loading" in one]
+    _, page = many(tmp_path / "many", monkeypatch, 2)
+    addresses = [one["src"] for one in page.of("img")]
+    assert len(addresses) == 3 * (1 + 2 * 2)
+    for address in addresses:
+        assert (tmp_path / "many" / unquote(address)).is_file()
+        assert not re.search(r"[^A-Za-z0-9_./-]", address)
+    assert {one["loading"] for one in page.of("img")} == {"lazy"}
+
+
+def test_addresses_of_pictures_are_quoted(tmp_path, monkeypatch):
+    """Names of files are the record's own, which may come from a stranger."""
+    run, _ = many(tmp_path / "run", monkeypatch, 2)
+    name, odd = run.records[0].name, 'a b"?#%41'
+    for file in [*run.folder.glob(f"*/{name}.*")]:
+        file.rename(file.with_name(file.name.replace(name, odd)))
+    report.write_report(load_run(run.folder))
+    page = Page((run.folder / "report.html").read_text())
+    quoted = [one["src"] for one in page.of("img") if "a%20b%22%3F%23%2541" in one["src"]]
+    assert len(quoted) == 1 + 2 * 2
+    assert all((run.folder / unquote(address)).is_file() for address in quoted)
+
+
+def test_a_picture_outside_the_folder_is_not_shown(tmp_path, monkeypatch):
+    for place, inside in (("few", 3), ("many", 2)):
+        run, _ = many(tmp_path / place, monkeypatch, inside)
+        picture = run.folder / "pictures" / f"{run.records[0].name}.webp"
+        secret = picture.rename(tmp_path / f"{place}.webp")
+        picture.symlink_to(secret)
+        report.write_report(run)
+        page = Page((run.folder / "report.html").read_text())
+        assert page.text.count("The picture of this image is no longer in the run folder.") == 1
+
+
+def test_the_untouched_file_is_named_where_it_is_on_this_machine_and_nowhere_else(tmp_path):
+    sources = [str(tmp_path / "a b.jpg"), "relative.jpg", "//elsewhere/shared/x.jpg", "array"]
+    save([inspection(source, rows=1) for source in sources], tmp_path / "run")
     page = Page((tmp_path / "run" / "report.html").read_text())
-    assert f"views/{view.name}" in [one.get("href") for one in page.of("a")]
-
-
-# Pictures
-
-
-def noise(side, seed=0):
-    return np.random.default_rng(seed).integers(0, 255, (side, 2 * side, 3), np.uint8)
-
-
-@pytest.mark.parametrize("count", [1, 20, 200])
-def test_an_album_never_takes_more_than_its_space(tmp_path, count):
-    (tmp_path / "noise.png").write_bytes(encode_png(noise(300)))
-    album = Album(1_000_000, count)
-    pictures = [album.embed(tmp_path / "noise.png") for _ in range(count)]
-    assert sum(len(one.uri) for one in pictures if one) <= 1_000_000
-    assert pictures[0] is not None
-
-
-def test_many_pictures_are_smaller_than_few(tmp_path):
-    (tmp_path / "noise.png").write_bytes(encode_png(noise(400)))
-    few, many = (Album(3_000_000, count).embed(tmp_path / "noise.png") for count in (2, 100))
-    assert few.width > many.width
-
-
-def test_every_view_of_170_photographs_fits_the_report(tmp_path, coco_images):
-    """Six detections in each of 170 images, stood in for by the views of three."""
-    from xai_detect.values.images import load_image
-
-    ones = []
-    for path in coco_images[:3]:
-        image = load_image(path)
-        size = (image.shape[1], image.shape[2])
-        maps = [spot(size, 20, 20, side=60), spot(size, 90, 120, side=40)]
-        ones.append(inspection(str(path), size=size, image=image, heatmaps=maps, contrasts=maps))
-    run = save(ones, tmp_path / "run")
-    views = sorted((tmp_path / "run" / "views").glob("*.[01].png"))
-    album = Album(report.CARD_BYTES // 10, 17 * 6)
-    pictures = [album.embed(views[place % len(views)]) for place in range(17 * 6)]
-    assert all(pictures)
-    assert report.CARD_BYTES + report.GALLERY_BYTES < 40_000_000
-    assert (run.folder / "report.html").stat().st_size < 3_000_000
+    named = {one["data-original"] for one in page.of("img") if one["class"] == "photo"}
+    assert named == {"", (tmp_path / "a b.jpg").as_uri()}
 
 
 # Words
@@ -431,7 +491,7 @@ def test_where_the_object_decides_there_are_no_pictures_of_places(tmp_path):
 
 def test_a_lost_picture_shows_no_place_and_stops_nothing(tmp_path):
     run = decided_by([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], tmp_path)
-    lost, kept = (f"views/{record.name}.clean.png" for record in run.records)
+    lost, kept = (f"pictures/{record.name}.webp" for record in run.records)
     (run.folder / lost).write_bytes(b"no picture")
     (common,) = common_places(run)
     assert [place.record.source for place, _ in common.pictures] == ["1.png"]

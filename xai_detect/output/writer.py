@@ -19,6 +19,7 @@ name never collide. A source is done when its record is there.
 
 import json
 from collections.abc import Mapping, Sequence
+from glob import escape
 from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
@@ -267,7 +268,7 @@ class RunWriter:
         if known is not None:
             self._record_path(known.name).unlink(missing_ok=True)
             for place in ("maps", "images", "pictures"):
-                for file in (self.folder / place).glob(f"{known.name}.*"):
+                for file in (self.folder / place).glob(f"{escape(known.name)}.*"):
                     file.unlink(missing_ok=True)
 
     def _check(self, inspection: Inspection) -> None:

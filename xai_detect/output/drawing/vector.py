@@ -5,6 +5,7 @@ zoom. Names come from strangers, so all text is escaped, and nothing in the file
 """
 
 from collections.abc import Iterator, Sequence
+from unicodedata import east_asian_width
 from xml.sax.saxutils import escape
 
 import cv2
@@ -59,11 +60,6 @@ def heat(shown: Layer) -> np.ndarray:
     value = heat_value(cv2.resize(shown.density, (columns, rows), interpolation=cv2.INTER_AREA))
     colours = heat_colours()[np.rint(255 * value).astype(int)]
     return np.rint(np.dstack([colours, 242 * value])).astype(np.uint8)
-
-
-def outline(boxes: Sequence[Box], size: Size) -> str:
-    """Dashed boxes: objects that no detection found."""
-    return _whole([_stroke(_sides(box), WHITE, 2, dashed=True) for box in boxes], size)
 
 
 def _whole(pieces: Sequence[str], size: Size) -> str:
@@ -134,15 +130,24 @@ def lines(
     grid = cv2.resize(density.astype(np.float64), (columns, rows), interpolation=cv2.INTER_AREA)
     down, across = size[0] / rows, size[1] / columns
     for line in contour_generator(z=grid).lines(level):
-        whole = np.asarray(line, np.float32)[:, None]
-        points = (cv2.approxPolyDP(whole, _KEPT, False)[:, 0] + 0.5) * (across, down)
-        x, y = points.T
+        points = np.asarray(line, np.float32)
+        x, y = ((points + 0.5) * (across, down)).T
         outside = (x < near[0]) | (y < near[1]) | (x > near[2]) | (y > near[3])
         turns = np.flatnonzero(outside[1:] != outside[:-1]) + 1
+        # cut before points are left out: where a line is straight, few are kept
         for piece in np.split(np.arange(len(points)), turns):
             # one point more, so that no gap is left where the line changes its colour
             end = min(piece[-1] + 2, len(points))
-            yield points[piece[0] : end], bool(outside[piece[0]])
+            kept = _fewer(points[piece[0] : end])
+            yield (kept + 0.5) * (across, down), bool(outside[piece[0]])
+
+
+def _fewer(points: np.ndarray) -> np.ndarray:
+    """A line with only the points that it needs; one that is closed stays so."""
+    kept = cv2.approxPolyDP(points[:, None], _KEPT, closed=False)[:, 0]
+    if (points[0] == points[-1]).all() and (kept[0] != kept[-1]).any():
+        return np.concatenate([kept, kept[:1]])  # OpenCV takes such a line for a ring
+    return kept
 
 
 def _path(points: np.ndarray) -> str:
@@ -154,12 +159,13 @@ def _texts(
 ) -> Iterator[str]:
     """Words on dark plates beside their points, kept inside the image and off each other."""
     taken: list[Box] = []
+    most = letter
     for at, text, core in texts:
-        wide, high = 0.62 * letter * len(text) + 0.8 * letter, 1.6 * letter
+        letters = sum(map(_width, text))
+        letter = min(most, size[1] / (letters + 0.8))
+        wide, high = letter * (letters + 0.8), 1.6 * letter
         left = max(0.0, min(at[0], size[1] - wide))
-        top = max(0.0, at[1] - 1.2 * high)
-        while any(_overlap((left, top, left + wide, top + high), other) for other in taken):
-            top += high / 2
+        top = _free_row((left, at[1] - 1.2 * high, left + wide, at[1] - 0.2 * high), taken, size)
         taken.append((left, top, left + wide, top + high))
         yield (
             f'<rect x="{_number(left)}" y="{_number(top)}" width="{_number(wide)}" '
@@ -170,6 +176,24 @@ def _texts(
             f'font-size="{_number(letter)}" textLength="{_number(wide - 0.8 * letter)}" '
             f'lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
         )
+
+
+def _width(letter: str) -> float:
+    """About how wide a letter is, in heights; those of Korean are as wide as high."""
+    return 1.0 if east_asian_width(letter) in "WF" else 0.62
+
+
+def _free_row(plate: Box, taken: Sequence[Box], size: Size) -> float:
+    """The top of a plate, as near as may be to where it is wanted and off the others."""
+    left, wanted, right, bottom = plate
+    high, least = bottom - wanted, max(0.0, size[0] - (bottom - wanted))
+    wanted = min(max(wanted, 0.0), least)
+    for step in range(4 * len(taken) + 1):
+        for top in (wanted + step * high / 2, wanted - step * high / 2):
+            here = (left, top, right, top + high)
+            if 0 <= top <= least and not any(_overlap(here, other) for other in taken):
+                return top
+    return wanted
 
 
 def _overlap(one: Box, other: Box) -> bool:

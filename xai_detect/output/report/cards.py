@@ -76,12 +76,10 @@ def cards(run: Run, words: Catalogue, album: Album) -> Iterator[dict[str, Any]]:
             "picture": album.place(f"pictures/{record.name}.webp"),
             "width": size[1],
             "height": size[0],
-            "level": record.verdicts[rows[0]].level.value if rows else "",
             "score": f"{max(scores, default=0.0):.3f}",
             "boxes": [
-                {"id": f"{record.name}-{row}", "level": record.verdicts[row].level.value,
-                 **_percent(record.detections.target(row).box, size)}
-                for row in range(len(record.detections))
+                {"id": f"{record.name}-{row}", **_percent(own.box, size)}
+                for row, own in enumerate(record.detections)
             ],
             "shared": [item_sentence(record.detections, group, words)
                       for group in shared_items(record.detections)],
@@ -96,7 +94,7 @@ def _found(record: Record, row: int, album: Album, words: Catalogue) -> dict[str
     own, verdict, evidence = (
         record.detections.target(row), record.verdicts[row], record.evidence[row],
     )  # fmt: skip
-    parts = parts_of(record, row)
+    parts, count = parts_of(record, row), len(record.detections)
     outcome = compared(record, row, words)
     maps = list(_maps(record, row, album, words))
     return {
@@ -105,6 +103,7 @@ def _found(record: Record, row: int, album: Album, words: Catalogue) -> dict[str
         "word": level_word(verdict.level, words),
         "name": own.name,
         "score": f"{own.score:.2f}",
+        "number": words.say("card.place", number=row + 1, count=count) if count > 1 else "",
         "probability": f"{evidence.get('probability', 0.0):.4f}",
         "sentence": verdict.sentence,
         "numbers": verdict.numbers,
@@ -182,6 +181,8 @@ def _percent(box: Box, size: Size) -> dict[str, str]:
 
 def _original(source: str) -> str:
     """Where the untouched file lies, for a page on the same machine; empty if that is not known."""
+    if source.startswith(("//", "\\\\")):  # another machine, which a page must not ask
+        return ""
     path = Path(source)
     try:
         return path.as_uri() if path.is_absolute() else ""
