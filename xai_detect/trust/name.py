@@ -52,10 +52,11 @@ SMOOTH, RIM = 1 / 40, 1.5
 SHARE = 0.5
 """A region is the smallest with this share of the evidence outside."""
 
-STEPS = ((SHARE, 0.01), (0.8, 0.04))
-"""That share, and the share of the surroundings that the region may cover, its rim left out. Where
-the name stays, the next step takes more of both: a region that holds its share is not widened by
-room alone, and half of a cue's evidence may leave enough of the cue."""
+STEPS = ((SHARE, 0.01, HIDE), (0.8, 0.04, 0.35))
+"""That share, the share of the surroundings that the region may cover, its rim left out, and the
+ratio below which the name is gone. Where the name stays, the next step takes more of both: a region
+that holds its share is not widened by room alone, and half of a cue's evidence may leave enough of
+the cue. With so much hidden, less may be left of the name."""
 
 FLIPS = 0.75
 """Share of the references, two at least, that must rename."""
@@ -221,11 +222,11 @@ class _Question:
             gone = bool(region.any()) and self.tried(region, region.float())
             return gone and self.measured["placebo"] > PLACEBO
         evidence = self.evidence(detector)
-        for share, area in STEPS:
+        for share, area, below in STEPS:
             region = strongest(evidence, ~self.near, area, share)
             if not bool(region.any()):
                 return False
-            if self.tried(region, evidence):
+            if self.tried(region, evidence, below):
                 if self.measured["placebo"] <= PLACEBO:
                     return False
                 self.shown = reached(region, _outside(evidence, ~self.near))
@@ -236,12 +237,14 @@ class _Question:
         (ratio,), (seen,), _ = self.margins([self.scene.without(part, BLUR)])
         return self.lost(ratio, seen, HIDE)
 
-    def tried(self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]) -> bool:
+    def tried(
+        self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"], below: float = HIDE
+    ) -> bool:
         """Whether the name goes with a region; what was measured is kept for the record."""
         hidden, placebo, seen = self.without(region, evidence)
         self.region = region
         self.measured |= {"hidden": hidden, "placebo": placebo, "seen": seen}
-        return self.lost(hidden, seen, HIDE)
+        return self.lost(hidden, seen, below)
 
     def without(
         self, region: Bool[Tensor, "a b"], evidence: Float[Tensor, "a b"]
