@@ -41,7 +41,11 @@ def fitted(request, tmp_path_factory):
     detector = build(request.param)
     classes = len(detector.class_names)
     scans = [
-        (image, BOXES, torch.tensor([row % classes, (row + 1) % classes]))
+        (
+            (1 + row % 7) ** 3 / 343 * image,
+            BOXES,
+            torch.tensor([row % classes, (row + 1) % classes]),
+        )
         for row, image in enumerate(test_ultralytics.blobs(40, (75, 110), 2))
     ]
     path = tmp_path_factory.mktemp("statistics") / "file"

@@ -1,9 +1,13 @@
 """ParchGrad: in a convolution's backward pass, let the relevant channels speak.
 
 Park, Jeon, Choi, "ParchGrad: Controlled Internal Gradients for Reliable Saliency Map", preprint
-2023, for image classifiers; carried over to detectors here, where relevance is read in the box and
-not in the whole image. Experimental: no benchmark backs it on detectors. Completeness is lost,
-because the map is no longer built from the derivative of the score.
+2023, for image classifiers; carried over to detectors here, one prediction at a time. Completeness
+is lost, because the map is no longer built from the derivative of the score.
+
+What was found (``docs/parchgrad.md``): beneath a single gradient, with the channels that a class
+raises in whole images, more of the evidence lies on the known cause, also where it is not the
+object. Channels that are chosen inside boxes never show such a cause: their maps are on the object
+whatever the network looks at.
 """
 
 import math
@@ -68,8 +72,8 @@ class ParchGrad:
         under: What is made of the gradients: ``gradient`` (log-odds per unit of brightness), or
             the method of that name in ``METHODS``: ``input_x_gradient``, ``smoothgrad``,
             ``integrated_gradients``, ``guided_ig`` or ``expected_gradients``.
-        mode: Relevant are the channels stronger in boxes of the target's class than in all other
-            boxes (``cls``), or stronger in this box than in most boxes (``ins``).
+        mode: Relevant are the channels that are stronger where the target's class is shown than
+            where it is not (``cls``), or stronger here than mostly (``ins``).
         statistics: Path of the file made by ``xai-detect fit-parchgrad``; empty: the file that
             ships with a shipped detector.
         quantile: Share of a layer's channels that are candidates for being relevant.
@@ -79,6 +83,8 @@ class ParchGrad:
             silences the rest.
         conserve_variance: Keep the spread of the sum of both.
         support: Take spreads where the gradient is not 0, not over the whole layer.
+        over: Where strength is taken: over the ``image``, or over the ``box``, which hides every
+            reason that lies elsewhere.
         control: For comparison: ``random`` relevant channels, as many; or those of
             ``other_class``, drawn at random.
         seed: Of the control, and of the samples of the method beneath.
@@ -98,9 +104,9 @@ class ParchGrad:
     under: str = "input_x_gradient"
     mode: str = "cls"
     statistics: str = ""
-    quantile: float = 0.1
+    quantile: float = 0.3
     alpha: float | None = None
-    share: float = 0.5
+    share: float = 1.0
     gamma: float | None = None
     conserve_variance: bool = True
     support: bool = False
