@@ -55,8 +55,29 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         InputError: If it is missing, damaged or claims to be larger than pictures are.
     """
-    with damaged(path), Image.open(path, formats=("WEBP",)) as picture:
-        if max(picture.size) > _MOST:
-            width, height = picture.size
+    with damaged(path):
+        content = path.read_bytes()
+        width, height = _claimed(content)
+        if max(width, height) > _MOST:
             raise ValueError(f"a picture of {width} x {height} pixels was not expected")
-        return np.asarray(picture.convert("RGB"))
+        with Image.open(io.BytesIO(content), formats=("WEBP",)) as picture:
+            return np.asarray(picture.convert("RGB"))
+
+
+def _claimed(content: bytes) -> tuple[int, int]:
+    """Width and height that a WebP claims, read before a decoder makes room for them."""
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP" or len(content) < 30:
+        raise ValueError("not a WebP")
+    match content[12:16]:
+        case b"VP8X":  # 24 bits each, less one
+            return 1 + _number(content[24:27]), 1 + _number(content[27:30])
+        case b"VP8L":  # 14 bits each, less one
+            bits = _number(content[21:25])
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":  # 14 bits each
+            return _number(content[26:28]) & 0x3FFF, _number(content[28:30]) & 0x3FFF
+    raise ValueError("not a WebP")
+
+
+def _number(part: bytes) -> int:
+    return int.from_bytes(part, "little")

@@ -84,12 +84,18 @@ def cells(size: Size) -> Size:
 
 
 def _resized(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "a b"]:
-    """A map over another grid, its sum kept."""
+    """A map over another grid, the sums of what is for and of what is against kept."""
     if values.shape == size:
         return values
-    how = cv2.INTER_AREA if size[0] < values.shape[0] else cv2.INTER_LINEAR
-    spread = cv2.resize(values, (size[1], size[0]), interpolation=how)
-    return spread * (values.size / spread.size)
+    smaller = max(size) < max(values.shape)
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    spread = np.zeros(size, values.dtype)
+    for sign in (1, -1):
+        part = np.maximum(sign * values, 0)
+        found = cv2.resize(part, (size[1], size[0]), interpolation=how)
+        # interpolation gives cells unequal weights
+        spread += sign * found * (part.sum() / (found.sum() or 1.0))
+    return spread
 
 
 def encode_maps(maps: Mapping[str, Sequence[Float[Tensor, "h w"] | None]], size: Size) -> bytes:
