@@ -168,6 +168,7 @@ def test_the_folder_holds_what_the_manual_says(tmp_path):
         "run.json",
         "detections.json",
         "evidence.parquet",
+        "evidence.csv",
         "report.html",
         f"maps/{name}.npz",
         f"records/{name}.json",

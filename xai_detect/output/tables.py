@@ -1,5 +1,8 @@
 """A run as tables for other programs: COCO results and one row per detection."""
 
+import csv
+import io
+import json
 from collections.abc import Sequence
 from itertools import count
 
@@ -152,3 +155,33 @@ def parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
+
+
+REMARKS = "remarks"
+"""A column of the spreadsheet that is left empty, for whoever goes through it."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What a spreadsheet may take for a formula, at the start of a cell."""
+
+
+def spreadsheet(table: pa.Table) -> bytes:
+    """The table as the content of a CSV file, with a column for remarks; unmeasured is empty.
+
+    Text comes from strangers: what could be taken for a formula begins with an apostrophe.
+    """
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream)
+    writer.writerow([*table.column_names, REMARKS])
+    for row in table.to_pylist():
+        writer.writerow([*map(_cell, row.values()), ""])
+    return stream.getvalue().encode("utf-8-sig")  # the mark by which Excel knows UTF-8
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):  # the map of others, as pairs
+        return json.dumps(dict(value)) if value else ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return value

@@ -9,7 +9,7 @@
                        <n>.<row>.alike.webp it beside the most similar confirmed ones
     images/<n>.png     its untouched pixels, if they came from no file or copies are wanted
     detections.json    COCO results with verdict and evidence, as detections.schema.json says
-    evidence.parquet   a row per detection
+    evidence.parquet   a row per detection; evidence.csv the same for spreadsheets
     report.html        for people
     .lock              held by the writer while it is at work
 
@@ -45,7 +45,7 @@ from xai_detect.output.folder.recognise import recognised
 from xai_detect.output.folder.records import Record, file_name, record_to_json
 from xai_detect.output.report import page as report
 from xai_detect.output.sessions import now, session
-from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet
+from xai_detect.output.tables import coco_table, evidence_table, image_ids, parquet, spreadsheet
 from xai_detect.values.files import PART, FolderLock, append_line, write_bytes
 from xai_detect.values.findings import Inspection, PartsFound
 from xai_detect.values.json import as_mapping, plain, read_json, write_json
@@ -223,7 +223,9 @@ class RunWriter:
         )
         rows = coco_table(run.records, run.header.category_ids)
         write_json(self.folder / "detections.json", rows, indent=1)
-        write_bytes(self.folder / "evidence.parquet", parquet(evidence_table(run.records)))
+        table = evidence_table(run.records)
+        write_bytes(self.folder / "evidence.parquet", parquet(table))
+        write_bytes(self.folder / "evidence.csv", spreadsheet(table))
         report.write_report(run)
         for left in self.folder.glob(f"**/.*{PART}"):
             left.unlink(missing_ok=True)
