@@ -19,6 +19,7 @@ from xai_detect.output.folder.records import record_from_json, record_to_json
 from xai_detect.output.report.outcomes import fate_sentence, missed_words
 from xai_detect.output.run import save
 from xai_detect.values.detections import Detections
+from xai_detect.values.files import file_sha256
 from xai_detect.values.truth import Fate, Item, Kind, Missed, Outcome, Scan
 
 CELLS = {"a.png": [("red", 1, 1), ("green", 7, 7)], "b.png": [("blue", 3, 3)], "c.png": []}
@@ -267,6 +268,31 @@ def test_an_evaluation_goes_on_where_it_was(call, annotations, monkeypatch):  # 
     assert len(asked) == 3  # nothing was inspected twice
     assert json.loads(again) == json.loads(first)
     assert (load_run("kept").folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_images_are_copied_into_the_run_folder_only_if_that_is_asked_for(
+    call,  # noqa: F811
+    annotations,
+    scans,  # noqa: F811
+    copies,
+):
+    asked = ["--copy-images"] if copies else []
+    assert call("inspect", "scans", *asked)[0] == 0
+    kept = ("evaluate", annotations, "--images", "scans", "--out", "kept", *asked)
+    assert call(*kept)[0] == 0
+    for folder, named in (("run", str), ("kept", lambda path: path.name)):
+        run = load_run(folder)
+        assert len(list(Path(folder).glob("images/*.png"))) == 3 * copies
+        digests = {one.source: one.file_sha256 for one in run.records}
+        files = sorted(scans.glob("*.png"))
+        assert digests == {named(file): file_sha256(file) for file in files}
+
+
+def test_copies_need_a_run_folder(call, annotations):  # noqa: F811
+    code, _, err = call("evaluate", annotations, "--images", "scans", "--copy-images")
+    assert code == 1
+    assert "--copy-images needs --out" in err
 
 
 def test_classes_are_paired_by_name_whatever_their_order(toy, annotations, scans):  # noqa: F811

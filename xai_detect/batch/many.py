@@ -58,6 +58,7 @@ def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
         dataset: Where the images come from; gives them their ids.
     """
     ids = {scan.name: scan.image_id for scan in dataset.scans}
+    files = {scan.name: scan.path for scan in dataset.scans}
 
     def judge_once(image: Placed, name: str, found: Detections) -> Inspection:
         if name in run.done:
@@ -66,7 +67,8 @@ def remembered(run: RunWriter, judge: Inspector, dataset: Dataset) -> Inspector:
                 run.revise(record, name, ids[name], record.outcome, record.parts)
                 return read_inspection(run.folder, run.header.provenance, record)
         inspection = judge(image, name, found)
-        run.add(inspection, image_id=ids[name], anew=True)
+        digest = file_sha256(files[name])
+        run.add(inspection, image_id=ids[name], file_sha256=digest, anew=True)
         return inspection
 
     return judge_once

@@ -30,6 +30,7 @@ def evaluate(
     plots: Annotated[Path | None, typer.Option(help=manual.say("help.plots"))] = None,
     detections: options.Coco = None,
     out: options.Kept = None,
+    copy_images: options.Copies = False,
     lang: options.Language = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -38,7 +39,7 @@ def evaluate(
     from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.evaluate import evaluate as figures_of
 
-    options.fit_together(out, detections, explain)
+    options.fit_together(out, detections, explain, copy_images)
     dataset, agreed = (
         read_dataset(data, images=images, split=split), judging.terms(budget, policy, lang),
     )  # fmt: skip
@@ -48,7 +49,7 @@ def evaluate(
         given = {"truth": data, "engine": engine, "images": images, "split": split}
         run, judge = judging.judged_data(
             agreed, found, dataset, references=references, other=second, device=device, out=out,
-            confidence=conf, iou=iou, given=given,
+            confidence=conf, iou=iou, given=given, copy_images=copy_images,
         )  # fmt: skip
     with progress.work(run, "evaluating", len(dataset), agreed.words) as step:
         result = figures_of(

@@ -29,6 +29,7 @@ def inspect(
     policy: options.PolicyFile = None,
     prevalence: options.Prevalence = None,
     truth: options.Annotations = None,
+    copy_images: options.Copies = False,
     fail_on: options.FailsOn = None,
     lang: options.Language = None,
     as_json: options.AsJson = False,
@@ -40,8 +41,7 @@ def inspect(
     from xai_detect.commands.usual import with_usual
     from xai_detect.output.run import open_run
 
-    sources, as_class = find_sources(source), options.only("--class", asked)
-    options.needs_class(fail_on, as_class)
+    sources, as_class = find_sources(source), options.asked_class(asked, fail_on)
     agreed = judging.terms(budget, policy, lang, method, setting, prevalence)
     found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
     known = prepare.ground_truth(truth, found.class_names, agreed.words)
@@ -52,7 +52,7 @@ def inspect(
     known = with_usual(known, judge)
     given = {"truth": truth, "engine": engine, "foreground": foreground}
     header = judge.header(conf, iou, given, known)
-    run = open_run(out, header, command=prepare.command())
+    run = open_run(out, header, prepare.command(), copy_images=copy_images)
     held = run.recognise(sources)
     judging.tell_work(judge, [path for path in sources if path not in held], conf, len(held), out)
     with progress.work(run, "inspecting", len(sources), agreed.words) as step:

@@ -234,6 +234,7 @@ def judged_data(
     confidence: float,
     iou: float,
     given: Mapping[str, object],
+    copy_images: bool = False,
 ) -> tuple[RunWriter | None, Inspector]:
     """Who judges the images of a data set, and the run folder that keeps the verdicts if one does.
 
@@ -248,6 +249,7 @@ def judged_data(
         confidence: Operating threshold.
         iou: Overlap above which boxes were suppressed.
         given: Further options for the header.
+        copy_images: Whether the folder keeps the images as well.
     """
     files = {scan.name: _absolute(scan.path) for scan in dataset.scans}
     by_name = {name: str(path) for name, path in files.items()}
@@ -261,7 +263,7 @@ def judged_data(
     if out is not None:
         ids = outcomes.category_ids(dataset, found.class_names)
         header = replace(giving.header(confidence, iou, given), category_ids=ids)
-        run = open_run(out, header, command=prepare.command())
+        run = open_run(out, header, prepare.command(), copy_images=copy_images)
         done = run.done
         inspector = remembered(run, giving, dataset)
     tell_work(giving, [path for name, path in files.items() if name not in done], confidence)

@@ -96,6 +96,10 @@ Kept = Annotated[
     Path | None,
     typer.Option(help=manual.say("help.kept")),
 ]
+Copies = Annotated[
+    bool,
+    typer.Option("--copy-images", help="Also keep the images, untouched, in the run folder."),
+]
 
 
 def settings(given: Sequence[str] | None) -> dict[str, Any]:
@@ -126,7 +130,7 @@ def contrasted(contrast: str | None, given: Sequence[str] | None) -> tuple[str |
     return next(iter(classes), None), [pair for pair in given or () if not pair.startswith(start)]
 
 
-def only(option: str, given: Sequence[str] | None) -> str | None:
+def _only(option: str, given: Sequence[str] | None) -> str | None:
     """The value of an option that may be used once.
 
     Raises:
@@ -140,22 +144,29 @@ def only(option: str, given: Sequence[str] | None) -> str | None:
     return given[0] if given else None
 
 
-def needs_class(fail_on: FailOn | None, as_class: str | None) -> None:
-    """Check that there is a class that can be absent.
+def asked_class(given: Sequence[str] | None, fail_on: FailOn | None) -> str | None:
+    """The class that every box is asked about as well.
 
     Raises:
-        InputError: If ``--fail-on absent`` was given without one.
+        InputError: If there are several, or none although ``--fail-on absent`` was given.
     """
+    as_class = _only("--class", given)
     if fail_on is FailOn.ABSENT and as_class is None:
         raise InputError("--fail-on absent asks about --class, which was not given; name a class")
+    return as_class
 
 
-def fit_together(out: Path | None, detections: Path | None, explain: bool) -> None:
+def fit_together(
+    out: Path | None, detections: Path | None, explain: bool, copy_images: bool
+) -> None:
     """Check that what an evaluation is to write can be written.
 
     Raises:
-        InputError: If it is to keep verdicts and give none, or a file is named like a folder.
+        InputError: If it is to keep verdicts and give none, or images and has no folder for them,
+            or a file is named like a folder.
     """
+    if copy_images and out is None:
+        raise InputError("--copy-images needs --out, which was not given; name a run folder")
     if out is not None and not explain:
         raise InputError("--out keeps verdicts, and --no-explain gives none; leave one of them out")
     if detections is not None and detections.is_dir():

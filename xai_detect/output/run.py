@@ -14,7 +14,9 @@ from xai_detect.values.files import LOCK, PART, FolderLock
 from xai_detect.values.findings import Inspection
 
 
-def open_run(folder: str | Path, header: Header, command: str = "") -> RunWriter:
+def open_run(
+    folder: str | Path, header: Header, command: str = "", *, copy_images: bool = False
+) -> RunWriter:
     """Start a run folder, or go on with one of the same detector, method and settings.
 
     Args:
@@ -22,15 +24,18 @@ def open_run(folder: str | Path, header: Header, command: str = "") -> RunWriter
         header: What all images will have in common; digests of the files that its settings name
             are taken here.
         command: What the user typed, for the record.
+        copy_images: Whether the pixels of what is added are kept where they lie in a file too.
 
     Raises:
         InputError: If the folder holds another run or other files, is being written by someone
             else, or cannot be written.
     """
-    return _open(Path(folder), header, command, bare=False)
+    return _open(Path(folder), header, command, bare=False, copy_images=copy_images)
 
 
-def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWriter:
+def _open(
+    folder: Path, header: Header, command: str, *, bare: bool, copy_images: bool = False
+) -> RunWriter:
     """Open a run; a ``bare`` header is that of images without detections, see ``completed``."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; the run needs a folder")
@@ -46,7 +51,7 @@ def _open(folder: Path, header: Header, command: str, *, bare: bool) -> RunWrite
         header = with_files(header)
         if before is not None:
             header = _joined(before, header, bare)
-        return RunWriter(lock, folder, header, command, before)
+        return RunWriter(lock, folder, header, command, before, copy_images)
     except BaseException:
         lock.close()
         raise
@@ -94,7 +99,7 @@ def save(
     references: Sequence[str] = (),
     lang: str = "en",
 ) -> Run:
-    """Write inspections into a run folder, with views, tables and report.
+    """Write inspections into a run folder, with pictures, tables and report.
 
     Args:
         inspections: All by the same detector, method and budget, judged by the same policy.
