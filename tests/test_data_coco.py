@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from xai_detect.data.coco import read_coco, write_coco
+from xai_detect.data.coco import read_coco
+from xai_detect.data.coco_write import write_coco
 from xai_detect.data.read import read_dataset
 from xai_detect.errors import InputError
 
@@ -156,10 +157,16 @@ def test_the_size_is_that_of_the_upright_image(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../../x.png", "/etc/passwd", "..\\..\\x.png", "C:/x.png"])
-def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, name):
+def test_names_that_lead_out_of_the_folder_are_left_out_and_the_others_read(tmp_path, name):
     source = content()
     source["images"][1]["file_name"] = name
-    with pytest.raises(InputError, match="leads out of its folder"):
+    dataset = read_dataset(write(tmp_path, source))
+    assert [scan.name for scan in dataset.scans] == ["a.png"]
+    (said,) = dataset.problems
+    assert repr(name) in said
+    assert "leads out of the folder" in said
+    source["images"][0]["file_name"] = name
+    with pytest.raises(InputError, match=r"no image that can be read.*out of the folder"):
         read_dataset(write(tmp_path, source))
 
 

@@ -11,8 +11,10 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from xai_detect.data.coco import read_coco, write_coco
+from xai_detect.data.coco import read_coco
+from xai_detect.data.coco_write import write_coco
 from xai_detect.data.parts import part_of, part_to_coco, read_parts, rectangle
+from xai_detect.data.problems import Problems
 from xai_detect.errors import InputError
 from xai_detect.values.truth import Part
 
@@ -20,9 +22,9 @@ BOX, SIZE = (2.0, 2.0, 12.0, 12.0), (16, 20)
 
 
 def read(row, keypoints=()):
-    problems = []
+    problems = Problems()
     found = read_parts(row, keypoints, BOX, SIZE, "annotation 1", problems)
-    return found, problems
+    return found, problems.lines()
 
 
 def test_runs_go_down_the_columns_by_hand():
@@ -40,9 +42,9 @@ def test_a_part_comes_back_and_is_what_pycocotools_makes_of_it(mask):
     assert np.array_equal(part.mask().numpy(), mask)
     packed = part_to_coco(part)
     assert coco_mask.area({**packed, "counts": packed["counts"].encode()}) == mask.sum()
-    problems = []
+    problems = Problems()
     (again,) = read_parts({"parts": {"head": packed}}, (), BOX, mask.shape, "it", problems)
-    assert (again, problems) == (part, [])
+    assert (again, problems.lines()) == (part, ())
 
 
 @given(
@@ -66,7 +68,7 @@ def test_every_form_of_a_segmentation_is_read():
         "code": part_to_coco(part),
     }
     found, problems = read({"parts": forms})
-    assert problems == []
+    assert problems == ()
     assert [one.name for one in found] == list(forms)
     for one in found:
         assert np.array_equal(one.mask().numpy(), square), one.name
@@ -106,21 +108,21 @@ def test_parts_that_are_no_mapping_are_left_out_with_a_sentence():
     found, problems = read({"parts": ["head"]})
     assert found == ()
     assert "parts is no mapping" in problems[0]
-    assert read({"parts": None}) == ((), [])
+    assert read({"parts": None}) == ((), ())
 
 
 def test_key_points_are_small_squares_where_they_are_seen():
     """The box is 10 by 10, so a square has a side of one pixel."""
     row = {"keypoints": [3, 4, 2, 8, 9, 1, 0, 0, 0]}
     found, problems = read(row, ("nose", "tail", "ear"))
-    assert problems == []
+    assert problems == ()
     (nose,) = found  # the tail is hidden, the ear is not labelled
     assert nose.name == "nose"
     assert int(nose.mask().sum()) == 1
     row, column = (int(place[0]) for place in nose.mask().nonzero(as_tuple=True))
     assert abs(row - 4) <= 1
     assert abs(column - 3) <= 1
-    assert read({"keypoints": [3, 4]}, ("nose",)) == ((), [])
+    assert read({"keypoints": [3, 4]}, ("nose",)) == ((), ())
 
 
 def test_a_part_must_fill_its_image():

@@ -4,7 +4,8 @@ import pytest
 from PIL import Image
 
 from xai_detect.data.read import read_dataset
-from xai_detect.data.voc import VOC_NAMES, read_voc, write_voc
+from xai_detect.data.voc import VOC_NAMES, read_voc
+from xai_detect.data.voc_write import write_voc
 from xai_detect.errors import DiskError, InputError
 
 OBJECT = (

@@ -79,8 +79,10 @@ def tell_evaluation(
     """
     if run is not None:
         notes.print(words.say("told.report", path=run.folder / "report.html"))
-    for problem in result.problems:
-        notes.print(words.say("told.note", note=problem))
+    told = {*dataset.losses.lines, *dataset.problems}
+    for problem in (result.pairing, *result.problems):
+        if problem and problem not in told:
+            notes.print(words.say("told.note", note=problem), markup=False, soft_wrap=True)
     typer.echo(text.as_json(result.as_dict()) if as_json else text.evaluation_lines(result, words))
     if plots is not None:
         save_plots(result, plots, words.language)

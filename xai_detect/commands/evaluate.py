@@ -36,14 +36,14 @@ def evaluate(
 ) -> None:
     """AP, AP50, AP75, precision and recall, and how often the verdict is right."""
     from xai_detect.commands import ending, judging, prepare
-    from xai_detect.data.read import read_dataset
+    from xai_detect.data.classes import fitted
     from xai_detect.evaluation.evaluate import evaluate as figures_of
 
     options.fit_together(out, detections, explain, copy_images)
-    dataset, agreed = (
-        read_dataset(data, images=images, split=split), judging.terms(budget, policy, lang),
-    )  # fmt: skip
+    agreed = judging.terms(budget, policy, lang)
+    read = prepare.truth(data, agreed.words, images, split)
     found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
+    dataset = fitted(read, found.class_names)
     run = judge = None
     if explain:
         given = {"truth": data, "engine": engine, "images": images, "split": split}

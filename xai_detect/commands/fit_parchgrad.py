@@ -22,16 +22,13 @@ def fit_parchgrad(
 ) -> None:
     """Measure the channel statistics that the parchgrad method needs; a stopped fit goes on."""
     from xai_detect.commands import prepare
-    from xai_detect.data.read import read_dataset
     from xai_detect.evaluation.labelled import labelled_images
     from xai_detect.explainers.parchgrad.fit import Calibration
     from xai_detect.explainers.parchgrad.statistics import save_statistics
     from xai_detect.explainers.parchgrad.unfinished import Unfinished
 
     words = progress.chosen_words(None)
-    dataset = read_dataset(data, images=images, split=split)
-    for problem in dataset.problems:
-        progress.notes.print(words.say("told.note", note=problem))
+    dataset = prepare.truth(data, words, images, split)
     detector = prepare.white_box(model, words, device, threads, imgsz)
     calibration = Calibration(detector, seed)
     unfinished = Unfinished(out, detector, [scan.name for scan in dataset.scans], seed)

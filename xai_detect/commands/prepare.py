@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from xai_detect.commands.progress import notes
-from xai_detect.data.classes import pair_classes
-from xai_detect.data.read import read_dataset
+from xai_detect.data.classes import fitted, pair_classes, pairing_line
+from xai_detect.data.read import read_truth
+from xai_detect.data.records import Dataset
 from xai_detect.detectors.classifier.load import load_classifier
 from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.load import load_detector
@@ -104,10 +105,29 @@ def ground_truth(
     """The annotations that the options name, in the detector's words."""
     if path is None:
         return None
-    dataset = read_dataset(path)
-    for problem in dataset.problems:
-        notes.print(words.say("told.note", note=problem))
-    return outcomes.ground_truth(dataset, class_names)
+    dataset = truth(path, words)
+    known = outcomes.ground_truth(dataset, class_names)
+    tell(words, pairing_line(class_names, fitted(dataset, class_names).class_names))
+    return known
+
+
+def truth(
+    path: Path, words: Catalogue, images: Path | None = None, split: str | None = None
+) -> Dataset:
+    """The data set that the options name; what is wrong with it is told first.
+
+    Raises:
+        InputError: If it cannot be read, or no truth is left in it.
+    """
+    dataset = read_truth(path, images=images, split=split)
+    tell(words, *dataset.losses.lines, *dataset.problems)
+    return dataset
+
+
+def tell(words: Catalogue, *sentences: str) -> None:
+    """Print notes."""
+    for sentence in sentences:
+        notes.print(words.say("told.note", note=sentence), markup=False, soft_wrap=True)
 
 
 def command() -> str:

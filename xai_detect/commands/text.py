@@ -150,8 +150,18 @@ def _outcome_json(record: Record, row: int, words: Catalogue) -> dict[str, Json]
 
 
 def evaluation_lines(result: Evaluation, words: Catalogue = ENGLISH) -> str:
-    """The figures of an evaluation, one per line; NaN means no answer."""
-    return "\n".join(_lines(result.as_dict(), "figure", words))
+    """The figures of an evaluation, one per line; NaN means no answer.
+
+    Of clean images alone, figures that need an object are left out.
+    """
+    values = result.as_dict()
+    if result.n_clean == result.n_images:
+        needless = {"per_class", "kinds", "missed"}
+        values = {
+            name: value for name, value in values.items()
+            if value is not None and name not in needless
+        }  # fmt: skip
+    return "\n".join(_lines(values, "figure", words))
 
 
 _TABLES = {"per_class": "", "confidence_by_class": "", "kinds": "fate", "levels": "level"}

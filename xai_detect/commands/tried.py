@@ -8,7 +8,7 @@ from xai_detect.batch.references import drawn, references_of, references_with_tr
 from xai_detect.batch.sources import find_sources
 from xai_detect.commands.progress import notes
 from xai_detect.commands.showcase import images_in, sample_set
-from xai_detect.data.read import annotated, read_dataset
+from xai_detect.data.read import annotated, read_truth
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.protocol import Detector
 from xai_detect.errors import InputError
@@ -83,6 +83,8 @@ def tried(
         if annotated(folder):
             truth = str(folder.resolve())
             dataset = _reader(truth)
+            for line in dataset().losses.lines:
+                notes.print(words.say("told.note", note=line), markup=False, soft_wrap=True)
             known = references_with_truth(found, dataset())
             counted = words.counted("images", len(known))
             notes.print(words.say("told.annotated", drawn=counted, data=folder))
@@ -109,7 +111,7 @@ def tried(
 
 def _reader(truth: str) -> Callable[[], Dataset]:
     """Reads a data set when it is first asked for."""
-    return cache(lambda: read_dataset(truth))
+    return cache(lambda: read_truth(truth))
 
 
 def _read_again(

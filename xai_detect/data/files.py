@@ -1,8 +1,8 @@
 """Reading files that a stranger may have written: bounded, inside one folder, never executed."""
 
-import math
+import codecs
+import re
 import warnings
-from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree as ET
 from xml.parsers import expat
@@ -11,8 +11,8 @@ import yaml  # type: ignore[import-untyped]
 from PIL import Image
 
 from xai_detect.errors import InputError
-from xai_detect.values.boxes import Box, Size
-from xai_detect.values.images import MAX_PIXELS, SUFFIXES, open_file
+from xai_detect.values.boxes import Size
+from xai_detect.values.images import MAX_PIXELS, open_file
 
 MAX_TEXT_BYTES = 16 * 1024**2
 """Limit for an XML, YAML, label or list file; real ones stay far below."""
@@ -20,8 +20,19 @@ MAX_TEXT_BYTES = 16 * 1024**2
 MAX_JSON_BYTES = 1024**3
 """Limit for annotations in JSON; COCO's largest takes less than half of it."""
 
-ROUNDING = 1.0
-"""Pixels by which a box may leave the image without a word: annotation tools round."""
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDER = {
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "sjis": "cp932",
+    "euc_kr": "cp949", "ks_c_5601_1987": "cp949", "big5": "cp950", "ascii": "utf-8",
+    "us_ascii": "utf-8", "iso_8859_1": "cp1252", "latin_1": "cp1252", "unicode": "utf-8",
+}  # fmt: skip
+"""What tools write under these names: the wider encoding that holds them."""
+
+_DECLARED = re.compile(r"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)["'][^>]*\?>""")
 
 _EXIF_ORIENTATION = 0x0112
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
@@ -67,25 +78,48 @@ def _bytes(path: Path, limit: int) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """A small UTF-8 text file.
+    """A small text file: UTF-8, what a byte order mark says, or what Chinese Windows writes.
 
     Raises:
         InputError: If it is missing, too large or not text.
     """
+    content = _bytes(path, MAX_TEXT_BYTES)
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return _decoded(content.removeprefix(mark), encoding, path)
+    if b"\0" in content:
+        raise InputError(f"{path} is not a text file; expected one in UTF-8")
     try:
-        return _bytes(path, MAX_TEXT_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not a UTF-8 text file") from error
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return _decoded(content, "gb18030", path)
+
+
+def _decoded(content: bytes, encoding: str, path: Path) -> str:
+    encoding = _WIDER.get(encoding.casefold().replace("-", "_"), encoding)
+    try:
+        return content.decode(encoding)
+    except LookupError as error:
+        raise InputError(
+            f"{path} declares the encoding {encoding!r}, which is unknown; save it as UTF-8"
+        ) from error
+    except ValueError as error:
+        raise InputError(
+            f"{path} is no text in the encoding {encoding}; save it as UTF-8"
+        ) from error
 
 
 def read_yaml(path: Path) -> dict[str, object]:
     """A YAML file that holds a mapping; tags that would build objects are refused.
 
+    What stands under ``names`` is text as it is written.
+
     Raises:
         InputError: If it is missing, too large, malformed or no mapping.
     """
+    text = read_text(path)
     try:
-        content = yaml.safe_load(read_text(path))
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, InputError):
             raise
@@ -93,16 +127,20 @@ def read_yaml(path: Path) -> dict[str, object]:
         raise InputError(f"{path} is not valid YAML ({reason})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no mapping; expected keys such as train, val and names")
+    if "names" in content:
+        # As they are written: YAML takes the name ``no`` for false and ``010`` for 8.
+        written = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  (builds text only)
+        content["names"] = written["names"]
     return content
 
 
 def read_xml(path: Path) -> ET.Element:
-    """An XML file without a document type, so without entities.
+    """An XML file without a document type, so without entities; name spaces are taken off.
 
     Raises:
         InputError: If it is missing, too large, malformed or declares a document type.
     """
-    content = _bytes(path, MAX_TEXT_BYTES)
+    text = _xml_text(path)
 
     def refuse(*_: object) -> None:
         raise InputError(
@@ -113,10 +151,30 @@ def read_xml(path: Path) -> ET.Element:
     guard = expat.ParserCreate()
     guard.StartDoctypeDeclHandler = refuse
     try:
-        guard.Parse(content, True)
-        return ET.fromstring(content)  # noqa: S314  (the guard has refused every declaration)
-    except (expat.ExpatError, ET.ParseError, RecursionError, LookupError) as error:
+        guard.Parse(text, True)
+        root = ET.fromstring(text)  # noqa: S314  (the guard has refused every declaration)
+    except (expat.ExpatError, ET.ParseError, RecursionError, LookupError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path} is not valid XML ({error})") from error
+    for element in root.iter():
+        element.tag = str(element.tag).rpartition("}")[2]
+    return root
+
+
+def _xml_text(path: Path) -> str:
+    """The text of an XML file without its declaration, by the encoding that this names.
+
+    Expat itself knows only a few encodings, none of them of Chinese, Japanese or Korean.
+    """
+    content = _bytes(path, MAX_TEXT_BYTES)
+    found = _DECLARED.match(content[:200].decode("latin-1"))
+    marked = any(content.startswith(mark) for mark, _ in _MARKS)
+    if found is None or marked or found[1].casefold() in ("utf-8", "utf8", "utf-16"):
+        text = read_text(path).lstrip()
+    else:
+        text = _decoded(content, found[1], path).lstrip()
+    return re.sub(r"^<\?xml.*?\?>", "", text, count=1, flags=re.DOTALL)
 
 
 def upright_size(path: Path) -> Size:
@@ -144,68 +202,3 @@ def upright_size(path: Path) -> Size:
             raise
         raise InputError(f"{path} is damaged or not an image ({error})") from error
     return (width, height) if turned else (height, width)
-
-
-def images_in(folder: Path) -> list[Path]:
-    """Every image below a folder, sorted by path."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-
-
-def image_named(folder: Path, stem: str) -> Path:
-    """The image of that stem in a folder, whatever its suffix; a ``.jpg`` path if there is none."""
-    for suffix in sorted(SUFFIXES | {ending.upper() for ending in SUFFIXES}):
-        if (path := folder / f"{stem}{suffix}").is_file():
-            return path
-    return folder / f"{stem}.jpg"
-
-
-def numbers(words: Iterable[str]) -> tuple[float, ...] | None:
-    """The words as finite numbers, or None if one of them is not."""
-    try:
-        values = tuple(float(word) for word in words)
-    except ValueError:
-        return None
-    return values if all(math.isfinite(value) for value in values) else None
-
-
-def fit(box: Sequence[float], size: Size, what: str, problems: list[str]) -> Box | None:
-    """A box cut to the image, or None if nothing is left; says so in ``problems``.
-
-    Args:
-        box: Corners in image pixels.
-        size: ``(height, width)`` of the image.
-        what: What to call the box in a problem.
-        problems: Sentences are appended here.
-    """
-    height, width = size
-    x1, y1, x2, y2 = box
-    if not all(math.isfinite(value) for value in box):
-        problems.append(f"{what}: the box holds a value that is not finite; left out")
-        return None
-    if x2 <= x1 or y2 <= y1:
-        problems.append(f"{what}: the box {_words(box)} is inverted or has no area; left out")
-        return None
-    cut = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
-    if cut[2] <= cut[0] or cut[3] <= cut[1]:
-        problems.append(
-            f"{what}: the box {_words(box)} lies outside the {width} x {height} image; left out"
-        )
-        return None
-    if max(abs(was - now) for was, now in zip(box, cut, strict=True)) > ROUNDING:
-        problems.append(
-            f"{what}: the box {_words(box)} reaches out of the {width} x {height} image; cut to it"
-        )
-    return cut
-
-
-def _words(box: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in box) + ")"
-
-
-def area_of(box: Box) -> float:
-    """Area of a box in square pixels."""
-    return (box[2] - box[0]) * (box[3] - box[1])

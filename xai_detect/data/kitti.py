@@ -10,7 +10,9 @@ import random
 import shutil
 from pathlib import Path
 
-from xai_detect.data import files
+from xai_detect.data import corners, files
+from xai_detect.data.folders import Finder, child, images_in, same
+from xai_detect.data.problems import REGION, Problems
 from xai_detect.data.records import Dataset
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Size
@@ -38,18 +40,27 @@ def read_kitti(folder: Path, images: Path | None = None, split: str | None = Non
     Raises:
         InputError: If the layout or the split is another.
     """
-    root = folder / "training" if (folder / "training").is_dir() else folder
-    notes = files.folder_at(root / "label_2", "the label files of a KITTI data set")
-    source = files.folder_at(images or root / "image_2", "the images of a KITTI data set")
-    problems: list[str] = []
+    root = child(folder, "training") or folder
+    notes = files.folder_at(
+        child(root, "label_2") or root / "label_2", "the label files of a KITTI data set"
+    )
+    source = files.folder_at(
+        images or child(root, "image_2") or root / "image_2", "the images of a KITTI data set"
+    )
+    problems, finder = Problems(), Finder()
     read: list[tuple[Path, Size, list[Row]]] = []
-    for stem in _stems(notes, split):
+    stems = _stems(notes, source, split)
+    for stem in stems:
+        image, note = finder.image(source, stem), finder.stem(notes, stem, frozenset({".txt"}))
         try:
-            rows = _rows(files.read_text(notes / f"{stem}.txt"), stem, problems)
-            image = files.image_named(source, stem)
-            read.append((image, files.upright_size(image), rows))
+            size = files.upright_size(image)
+            text = "" if note is None else files.read_text(note)
         except InputError as error:
-            problems.append(f"{error}; the image is left out")
+            problems.image(image, error)
+            continue
+        if note is None:
+            problems.unlabelled()
+        read.append((image, size, _rows(text, stem, problems)))
     found = {name for _, _, rows in read for name, _ in rows} - {"DontCare"}
     names = KITTI_NAMES + tuple(sorted(found - set(KITTI_NAMES)))
     scans = tuple(
@@ -63,11 +74,18 @@ def read_kitti(folder: Path, images: Path | None = None, split: str | None = Non
         for image, size, rows in read
     )
     title = f"{folder.name} {split}" if split else folder.name
-    return Dataset(title, "kitti", names, tuple(range(len(names))), scans, tuple(problems))
+    return Dataset(
+        title, "kitti", names, tuple(range(len(names))), scans,
+        problems.lines(), problems.losses(len(stems)),
+    )  # fmt: skip
 
 
-def _stems(notes: Path, split: str | None) -> list[str]:
-    stems = sorted(path.stem for path in notes.glob("*.txt"))
+def _stems(notes: Path, source: Path, split: str | None) -> list[str]:
+    """Stems of label files, and of images without one."""
+    written = {path.stem for path in notes.iterdir() if path.suffix.lower() == ".txt"}
+    known = {same(stem) for stem in written}
+    shown = {path.stem for path in images_in(source) if path.parent == source}
+    stems = sorted(written | {stem for stem in shown if same(stem) not in known})
     if split in (None, "training"):
         return stems
     if split not in ("train", "val"):
@@ -78,31 +96,31 @@ def _stems(notes: Path, split: str | None) -> list[str]:
     return sorted(shuffled[:half] if split == "train" else shuffled[half:])
 
 
-def _rows(text: str, stem: str, problems: list[str]) -> list[Row]:
+def _rows(text: str, stem: str, problems: Problems) -> list[Row]:
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split()
         if not words:
             continue
-        values = files.numbers(words[1:])
+        values = corners.numbers(words[1:])
         if values is None or len(words) < COLUMNS:
-            problems.append(
-                f"{stem}.txt, row {number}: expected a type and {COLUMNS - 1} numbers; left out"
-            )
+            what = f"{stem}.txt, row {number}"
+            problems.lost(what, f": expected a type and {COLUMNS - 1} numbers")
             continue
         rows.append((words[0], values[3:7]))
     return rows
 
 
 def _items(
-    rows: list[Row], names: tuple[str, ...], size: Size, stem: str, problems: list[str]
+    rows: list[Row], names: tuple[str, ...], size: Size, stem: str, problems: Problems
 ) -> tuple[Item, ...]:
     items = []
-    for name, corners in rows:
-        box = files.fit(corners, size, f"{stem}.txt, {name}", problems)
+    for name, sides in rows:
+        box = corners.fit(sides, size, f"{stem}.txt, {name}", problems)
         if box is None:
             continue
-        area = files.area_of(box)
+        problems.box(REGION if name == "DontCare" else "")
+        area = corners.area_of(box)
         if name == "DontCare":
             items.append(Item(box, None, area, crowd=True, raw_label=name))
             continue
@@ -128,8 +146,8 @@ def write_kitti(dataset: Dataset, folder: Path) -> None:
             if item.label is not None and (item.crowd or item.difficult):
                 continue
             name = "DontCare" if item.label is None else dataset.class_names[item.label]
-            corners = " ".join(map(repr, item.box))
+            sides = " ".join(map(repr, item.box))
             rows.append(
-                f"{name.replace(' ', '_')} 0 0 -10 {corners} -1 -1 -1 -1000 -1000 -1000 -10\n"
+                f"{name.replace(' ', '_')} 0 0 -10 {sides} -1 -1 -1 -1000 -1000 -1000 -10\n"
             )
         write_bytes(notes / f"{Path(scan.name).stem}.txt", "".join(rows).encode())

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from xai_detect.data.problems import Problems
 from xai_detect.errors import InputError
 from xai_detect.values.boxes import Box, Size
 from xai_detect.values.json import Json, as_whole
@@ -28,7 +29,7 @@ def read_parts(
     box: Box,
     size: Size,
     what: str,
-    problems: list[str],
+    problems: Problems,
 ) -> tuple[Part, ...]:
     """The parts that one annotation names.
 
@@ -43,13 +44,17 @@ def read_parts(
     found = list(_points(row.get("keypoints"), keypoints, box, size))
     given = row.get("parts") or {}
     if not isinstance(given, dict):
-        problems.append(f"{what}: parts is no mapping from names to segmentations; left out")
+        problems.note(what, ": parts is no mapping from names to segmentations; left out")
         return tuple(found)
     for name, segmentation in given.items():
         try:
-            found.append(Part(name, size, tuple(_runs(segmentation, size))))
+            found.append(Part(name, size, tuple(runs_of(segmentation, size))))
         except (TypeError, ValueError, InputError) as error:
-            problems.append(f"{what}: the part {name!r} is no segmentation ({error}); left out")
+            problems.note(
+                what,
+                f": the part {name!r} is no segmentation ({error}); left out",
+                ": a part is no segmentation; left out",
+            )
     return tuple(found)
 
 
@@ -67,7 +72,7 @@ def part_to_coco(part: Part) -> dict[str, Json]:
     return {"size": list(part.size), "counts": packed["counts"].decode("ascii")}
 
 
-def _runs(segmentation: Json, size: Size) -> list[int]:
+def runs_of(segmentation: Json, size: Size) -> list[int]:
     """A segmentation of COCO as runs."""
     height, width = size
     if isinstance(segmentation, list):

@@ -3,16 +3,22 @@
 from pathlib import Path
 
 from xai_detect.data.coco import read_coco
+from xai_detect.data.files import read_yaml
+from xai_detect.data.folders import child
 from xai_detect.data.kitti import read_kitti
 from xai_detect.data.records import Dataset
-from xai_detect.data.voc import read_voc
+from xai_detect.data.voc import notes_of, read_voc
 from xai_detect.data.yolo import read_yolo
+from xai_detect.data.yolo_places import SPLITS, split_entry
 from xai_detect.errors import InputError
 
 EXPECTED = (
     "expected a COCO instances_*.json, a YOLO data.yaml or its folder, a Pascal VOC folder "
     "(Annotations, JPEGImages) or a KITTI folder (training/label_2)"
 )
+
+_LOOKED_AT = 65_536
+"""So many bytes at both ends of a JSON file are looked at."""
 
 
 def read_dataset(
@@ -29,16 +35,43 @@ def read_dataset(
         split: Part of the data set, where it has parts; None prefers validation.
 
     Raises:
-        InputError: If nothing is there, the format is unknown or malformed, a name leads out of
-            the data set's folder, or no image could be read.
+        InputError: If nothing is there, the format is unknown or malformed, or no image could be
+            read.
     """
     place = Path(path)
     folder = Path(images) if images is not None else None
-    dataset = _read(place, folder, split)
+    try:
+        dataset = _read(place, folder, split)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or place} cannot be read ({error.strerror or error})"
+        ) from error
     if not dataset.scans:
         first = f"; first problem: {dataset.problems[0]}" if dataset.problems else ""
         raise InputError(f"{place} holds no image that can be read{first}")
     return dataset
+
+
+def read_truth(
+    path: str | Path, images: str | Path | None = None, split: str | None = None
+) -> Dataset:
+    """As ``read_dataset``, for what cannot do without truth.
+
+    Raises:
+        InputError: Also if no truth is left: none of the images has labels, or none of the objects
+            counts.
+    """
+    dataset = read_dataset(path, images, split)
+    losses = dataset.losses
+    if not losses.everything:
+        return dataset
+    first = f"; {dataset.problems[0]}" if dataset.problems else ""
+    if losses.unlabelled:
+        first += (
+            f"; put the {losses.label}s where the layout says, or an empty one for each image that "
+            "is clean"
+        )
+    raise InputError(f"{losses.warning}, so there is no truth in {path}{first}")
 
 
 def _read(place: Path, images: Path | None, split: str | None) -> Dataset:
@@ -63,30 +96,63 @@ def annotated(path: Path) -> bool:
 
 def _layout(folder: Path) -> str | None:
     """The format that a folder is laid out for; None if for none."""
-    configs = _configs(folder)
-    if len(configs) == 1 or any(path.stem == "data" for path in configs):
+    if _configs(folder):
         return "yolo"
-    if any(folder.glob("Annotations/*.xml")):
+    if notes_of(folder) is not None:
         return "voc"
-    if (folder / "label_2").is_dir() or (folder / "training" / "label_2").is_dir():
+    if child(child(folder, "training") or folder, "label_2") is not None:
         return "kitti"
     return "coco" if _instances(folder) else None
 
 
 def _configs(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in {".yaml", ".yml"}]
+    """The files that describe a YOLO data set; those called ``data`` alone if there are some."""
+    found = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in {".yaml", ".yml"}]
+    named = [path for path in found if path.stem.lower() == "data"]
+    return named or [path for path in found if _describes(path)]
+
+
+def _describes(path: Path) -> bool:
+    """Whether a YAML file describes a data set; others hold settings or models."""
+    try:
+        config = read_yaml(path)
+    except InputError:
+        return False
+    return "names" in config and any(split_entry(config, split) for split in SPLITS)
 
 
 def _instances(folder: Path) -> list[Path]:
-    return sorted({*folder.glob("annotations/instances_*.json"), *folder.glob("instances_*.json")})
+    """The files that may hold COCO annotations: by name, else the only ones there are."""
+    places = [place for place in (child(folder, "annotations"), folder) if place is not None]
+    found = [
+        path
+        for place in places
+        for path in sorted(place.iterdir())
+        if path.suffix.lower() == ".json" and not path.name.startswith(".")
+    ]
+    named = [path for path in found if path.name.startswith("instances_")]
+    return named or [path for path in found if _may_be_coco(path)]
+
+
+def _may_be_coco(path: Path) -> bool:
+    """Whether the words of COCO stand at the beginning or the end of a file."""
+    with path.open("rb") as stream:
+        start = stream.read(_LOOKED_AT)
+        stream.seek(max(0, path.stat().st_size - _LOOKED_AT))
+        return any(word in start + stream.read() for word in (b'"images"', b'"annotations"'))
 
 
 def _read_folder(folder: Path, images: Path | None, split: str | None) -> Dataset:
     match _layout(folder):
         case "yolo":
             configs = _configs(folder)
-            named = [path for path in configs if path.stem == "data"]
-            return _yolo((named or configs)[0], images, split)
+            if len(configs) > 1:
+                names = ", ".join(path.name for path in configs)
+                raise InputError(
+                    f"{folder} holds {len(configs)} files that describe a data set ({names}); name "
+                    "the one to read"
+                )
+            return _yolo(configs[0], images, split)
         case "voc":
             return read_voc(folder, images, split)
         case "kitti":

@@ -4,8 +4,9 @@ Boxes are ``(x1, y1, x2, y2)`` in pixels of the upright image, pixel *i* coverin
 readers convert once. Sizes come from the image file, never from the annotation.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from xai_detect.data.problems import Losses
 from xai_detect.values.truth import Scan
 
 
@@ -19,7 +20,8 @@ class Dataset:
         class_names: In label order.
         class_ids: The format's own number of each class, in label order; COCO's have gaps.
         scans: The images that could be read.
-        problems: One sentence per image, box or row that was left out or cut, in reading order.
+        problems: One sentence per kind of problem with images, boxes and rows, in reading order.
+        losses: How many images and objects do not count, by reason; its ``lines`` come first.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Dataset:
     class_ids: tuple[int | str, ...]
     scans: tuple[Scan, ...]
     problems: tuple[str, ...]
+    losses: Losses = field(default_factory=Losses)
 
     def __len__(self) -> int:
         return len(self.scans)

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from xai_detect.data.classes import pair_classes, relabel, select
+from xai_detect.data.classes import fitted, pair_classes, pairing_line, relabel, select
+from xai_detect.data.problems import Problems
 from xai_detect.data.records import Dataset
 from xai_detect.detectors.place import place
 from xai_detect.detectors.protocol import Detector
@@ -82,7 +83,7 @@ def evaluate(
 ) -> Evaluation:
     """Run a detector over a data set and hold detections and verdicts against the truth.
 
-    Classes are paired by name, whatever the case, with ``_`` and a space alike. Detections of
+    Classes are paired by name, whatever the case, spaces, hyphens and underscores. Detections of
     classes that the data set does not have are dropped; objects of classes that the detector does
     not have stay and are missed. Both are listed in ``problems``, as is every unreadable image.
 
@@ -108,11 +109,12 @@ def evaluate(
             f"confidence is {thresholds.lowest:g}; expected {LOWEST_CONFIDENCE:g} to 1"
         )
     thresholds.limits(detector.class_names)
+    dataset = fitted(dataset, detector.class_names)
     labels, notes = pair_classes(detector.class_names, dataset.class_names)
     judge: Inspector | None = None
     if explain:
         judge = inspector or _inspector(detector)
-    problems, seen = [*dataset.problems, *notes], []
+    problems, seen = Problems(), []
     own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
     for done, scan in enumerate(dataset.scans, start=1):
         try:
@@ -120,16 +122,20 @@ def evaluate(
         except DiskError:
             raise
         except InputError as error:
-            problems.append(f"{error}; the image is left out")
+            problems.image(scan.path, error)
         else:
             seen.append(image)
             if image.unexplained:
-                problems.append(f"{scan.name}: {image.unexplained}; its verdicts are left out")
+                problems.note(scan.name, f": {image.unexplained}; its verdicts are left out")
         if progress is not None:
             progress(done, len(dataset))
+    lines = [*dataset.losses.lines, *dataset.problems, *notes, *problems.lines()]
     if not seen:
-        raise InputError(f"no image of {dataset.name} could be evaluated; {' '.join(problems[:1])}")
-    return _summary(dataset, detector.provenance.name, thresholds, seen, problems, seed, explain)
+        raise InputError(f"no image of {dataset.name} could be evaluated; {' '.join(lines[:1])}")
+    return _summary(
+        dataset, detector.provenance.name, thresholds, seen, lines, seed, explain,
+        pairing_line(detector.class_names, dataset.class_names),
+    )  # fmt: skip
 
 
 def _inspector(detector: Detector) -> Inspector:
@@ -205,6 +211,7 @@ def _summary(
     problems: Sequence[str],
     seed: int,
     explained: bool,
+    pairing: str,
 ) -> Evaluation:
     class_count = len(dataset.class_names)
     images = [(image.above, image.truth, image.matches.of(image.kept)) for image in seen]
@@ -216,6 +223,7 @@ def _summary(
         sum(int(image.truth.counted.sum()) for image in seen),
     )
     became = [mistakes(*image) for image in images]
+    clean = [image for image in seen if not len(image.truth)]
     return Evaluation(
         dataset=dataset.name,
         detector=detector,
@@ -238,5 +246,9 @@ def _summary(
         if explained
         else None,
         problems=tuple(problems),
+        losses=dataset.losses,
+        pairing=pairing,
+        n_clean=len(clean),
+        false_alarms=sum(int(image.kept.sum()) for image in clean),
         detections={image.scan.image_id: image.detections for image in seen},
     )

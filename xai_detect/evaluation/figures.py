@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from xai_detect.data.problems import Losses
 from xai_detect.measures.detection import AveragePrecision, ThresholdCurve
 from xai_detect.measures.matching import Counts
 from xai_detect.measures.statistics import Interval
@@ -38,8 +39,13 @@ class Evaluation:
         ious: Overlap of each right detection at the operating threshold with its object.
         n_images: Images that were evaluated.
         verdicts: The verdicts' figures; None if detections were not explained.
-        problems: One sentence per image, box or class that was left out.
+        problems: One sentence per kind of image, box or class that was left out; that most is lost
+            stands first.
         detections: Those behind AP, in the data set's labels, by the data set's id of the image.
+        losses: How much of the truth does not count, by reason.
+        pairing: How the classes were paired, in one sentence.
+        n_clean: Images in which nothing is annotated.
+        false_alarms: Detections in these at the operating threshold.
     """
 
     dataset: str
@@ -57,6 +63,10 @@ class Evaluation:
     verdicts: VerdictFigures | None
     problems: tuple[str, ...]
     detections: Mapping[int | str, Detections]
+    losses: Losses = field(default_factory=Losses)
+    pairing: str = ""
+    n_clean: int = 0
+    false_alarms: int = 0
 
     @property
     def total(self) -> Counts:
@@ -82,6 +92,10 @@ class Evaluation:
             "best_f1_confidence": best_confidence,
             "iou_mean": float(self.ious.mean()) if len(self.ious) else math.nan,
             "n_images": self.n_images,
+            "n_clean_images": self.n_clean,
+            "false_alarms_per_clean_image": self.false_alarms / self.n_clean
+            if self.n_clean
+            else math.nan,
             "n_objects": total.right + total.missed,
             "n_detections": total.right + total.wrong,
             "class_names": list(self.class_names),
@@ -90,6 +104,8 @@ class Evaluation:
             "missed": {"all": total.missed, "nearly_found": self.nearly_found},
             "confusion": self.confusion.tolist(),
             "trust": None if self.verdicts is None else _trust_values(self.verdicts),
+            "pairing": self.pairing,
+            "truth": self.losses.as_dict(),
             "problems": list(self.problems),
         }
         return plain(values)

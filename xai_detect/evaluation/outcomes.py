@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from xai_detect.data.classes import pair_classes, relabel
+from xai_detect.data.classes import fitted, pair_classes, relabel
 from xai_detect.data.records import Dataset
 from xai_detect.measures.matching import match
 from xai_detect.measures.mistakes import mistakes
@@ -46,6 +46,7 @@ def ground_truth(dataset: Dataset, class_names: tuple[str, ...]) -> GroundTruth:
     Raises:
         InputError: If detector and data set share no class.
     """
+    dataset = fitted(dataset, class_names)
     labels, _ = pair_classes(class_names, dataset.class_names)
     scans = {scan.path.resolve(): scan for scan in dataset.scans}
     return GroundTruth(scans, labels, dataset.class_names, category_ids(dataset, class_names))
@@ -60,6 +61,7 @@ def category_ids(dataset: Dataset, class_names: Sequence[str]) -> tuple[int | st
     Raises:
         InputError: If detector and data set share no class.
     """
+    dataset = fitted(dataset, tuple(class_names))
     labels, _ = pair_classes(class_names, dataset.class_names)
     numbers = [number for number in dataset.class_ids if isinstance(number, int)]
     beyond = max(numbers, default=0) + 1
