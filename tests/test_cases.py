@@ -16,10 +16,14 @@ from PIL import Image
 from toy import CELL, ToyDetector, scene
 from typer.testing import CliRunner
 
+from xai_detect.batch.sources import find_sources
 from xai_detect.commands.app import app
+from xai_detect.commands.options import sides
 from xai_detect.data.read import read_dataset, read_truth
 from xai_detect.errors import InputError
 from xai_detect.evaluation.evaluate import evaluate
+from xai_detect.values import images
+from xai_detect.values.images import load_image
 
 SIDE = 64
 SQUARES = {
@@ -555,3 +559,77 @@ def test_the_collected_paths_that_lead_nowhere_are_shown(cases, name):
     with pytest.raises(InputError, match="/somewhere/else/Y30_data_elsewhere") as caught:
         read_dataset(cases / "Y30_yaml" / f"{name}.yaml")
     assert "does not exist" in str(caught.value)
+
+
+@pytest.mark.weights
+def test_twelve_bits_in_a_file_of_sixteen_are_told_with_the_option(cases, caplog, monkeypatch):
+    monkeypatch.setattr(images, "_told", set())
+    assert float(load_image(cases / "gray12in16.png").max()) > 0.3
+    assert "looks like 12 bits" in caplog.text
+    assert "--depth 12" in caplog.text
+
+
+def test_the_depth_is_an_option_of_every_command_that_reads_images(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((8, 8), 4000, dtype=np.uint16)).save(path)
+    try:
+        result = run("explain", path, "--depth", "10", "--model", "nothing")
+        assert "expected at most 10 bits" in str(result.exception)
+        result = run("explain", path, "--depth", "12", "--model", "nothing")
+        assert "no file or detector" in str(result.exception)
+    finally:
+        images.read_at(None)
+
+
+def folder_of(tmp_path, name="set"):
+    folder = tmp_path / name
+    draw(folder)
+    return folder
+
+
+def test_pictures_of_other_kinds_are_counted_and_named(tmp_path, caplog):
+    folder = folder_of(tmp_path)
+    for name in ("a.HEIC", "b.gif", "c.dcm", "d.avif", "notes.txt", "labels.json"):
+        (folder / name).write_bytes(b"x")
+    (folder / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / "LICENSE").write_text("free")
+    assert [path.name for path in find_sources([str(folder)])] == ["b0.png", "b1.png", "b2.png"]
+    (said,) = caplog.messages
+    assert "holds 5 pictures of kinds that are not read" in said
+    assert "IM0001, a.HEIC, b.gif and 2 more" in said
+    for stem in SQUARES:
+        (folder / f"{stem}.png").unlink()
+    with pytest.raises(InputError, match=r"holds no images .*; .* 5 pictures of kinds"):
+        find_sources([str(folder)])
+
+
+@pytest.mark.parametrize("pattern", ["*.png", "b[01].png"])
+def test_brackets_in_the_name_of_a_folder_mean_themselves(tmp_path, pattern):
+    folder = folder_of(tmp_path, "scans [2024]")
+    found = find_sources([str(folder / pattern)])
+    assert len(found) == (3 if pattern == "*.png" else 2)
+    (folder / "b0.png").rename(folder / "b[0].png")
+    assert find_sources([str(folder / "b[0].png")])[0].name == "b[0].png"
+
+
+def test_names_that_begin_with_the_mark_of_a_comment(tmp_path):
+    folder = folder_of(tmp_path)
+    (folder / "b0.png").rename(folder / "#1.png")
+    listed = folder / "list.txt"
+    listed.write_text("# all of them\n#1.png\nb1.PNG\n  b2.png  \n")
+    names = [path.name for path in find_sources([str(listed)])]
+    assert names == ["#1.png", "b1.png", "b2.png"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, None), ("640", 640), ("480x640", (480, 640)), ("480,640", (480, 640)), (320, 320)],
+)
+def test_the_size_of_the_input_is_one_side_or_two(given, expected):
+    assert sides(given) == expected
+
+
+@pytest.mark.parametrize("given", ["0", "a", "1x2x3", "-5", "480x0", ""])
+def test_a_size_that_is_none_is_refused(given):
+    with pytest.raises(InputError, match="expected one side, such as 640, or 480x640"):
+        sides(given)

@@ -1,5 +1,6 @@
 """Every kind of file that cameras, scanners and people produce."""
 
+import io
 import struct
 import zlib
 
@@ -9,6 +10,7 @@ import torch
 from PIL import Image
 
 from xai_detect.errors import InputError
+from xai_detect.values import images
 from xai_detect.values.images import MAX_PIXELS, load_image
 
 
@@ -283,3 +285,69 @@ def test_decoding_equals_opencv_pixel_for_pixel(shared, folder):
         if not np.array_equal(found, expected):
             different.append(path.name)
     assert not different
+
+
+def twelve(folder, name="a.png", high=4095):
+    values = np.linspace(0, high, 240).round().astype(np.uint16).reshape(12, 20)
+    Image.fromarray(values).save(folder / name)
+    return folder / name, torch.from_numpy(values.astype(np.float32))
+
+
+@pytest.fixture
+def untold():
+    """As if nothing had been said about depths, and none had been set."""
+    images._told.clear()
+    yield
+    images._told.clear()
+    images.read_at(None)
+
+
+@pytest.mark.usefixtures("untold")
+@pytest.mark.parametrize(("high", "bits"), [(4095, 12), (3000, 12), (256, 12), (255, 8), (100, 8)])
+def test_values_of_fewer_bits_are_recognised_and_told_once(tmp_path, caplog, high, bits):
+    path, values = twelve(tmp_path, high=high)
+    for _ in range(2):
+        assert torch.equal(load_image(path)[0], values / (2**bits - 1))
+    assert len(caplog.messages) == 1
+    assert f"looks like {bits} bits" in caplog.text
+    assert f"--depth {bits}" in caplog.text
+
+
+@pytest.mark.usefixtures("untold")
+def test_the_depth_can_be_said(tmp_path, caplog):
+    path, values = twelve(tmp_path)
+    assert torch.equal(load_image(path, depth=16)[0], values / 65535)
+    assert torch.equal(load_image(path, depth=14)[0], values / 16383)
+    images.read_at(12)
+    assert torch.equal(load_image(path)[0], values / 4095)
+    assert caplog.messages == []
+    images.read_at(None)
+    with pytest.raises(InputError, match=r"a\.png holds values up to 4095; expected at most 10"):
+        load_image(path, depth=10)
+    with pytest.raises(InputError, match="depth is 3"):
+        load_image(path, depth=3)
+
+
+@pytest.mark.usefixtures("untold")
+def test_a_black_image_and_full_sixteen_bits_stay_as_they_are(tmp_path, caplog):
+    Image.fromarray(np.zeros((4, 5), dtype=np.uint16)).save(tmp_path / "black.png")
+    assert not load_image(tmp_path / "black.png").any()
+    path, values = twelve(tmp_path, high=4096)
+    assert torch.equal(load_image(path)[0], values / 65535)
+    assert caplog.messages == []
+
+
+def test_bytes_and_streams_are_read_like_files(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(picture()).save(path)
+    content, expected = path.read_bytes(), load_image(path)
+    assert torch.equal(load_image(content), expected)
+    assert torch.equal(load_image(io.BytesIO(content)), expected)
+    with path.open("rb") as stream:
+        assert torch.equal(load_image(stream), expected)
+    for broken in (b"", b"no image", content[: len(content) // 2]):
+        with pytest.raises(InputError, match="the image in memory is") as caught:
+            load_image(broken)
+        assert "\n" not in str(caught.value)
+    with path.open("r", encoding="latin-1") as text, pytest.raises(InputError, match="binary"):
+        load_image(text)

@@ -464,3 +464,18 @@ def test_a_strip_of_a_photograph_runs(trained, photograph, shape):
     assert found.image_size == (shape[1], shape[0])
     assert (found.boxes >= 0).all()
     assert (found.boxes <= torch.tensor(shape * 2)).all()
+
+
+def test_height_and_width_of_the_input_may_differ(detector, image):
+    wide = UltralyticsDetector(detector.module, detector.provenance, imgsz=(64, 160))
+    frame = wide.frame((300, 300))
+    assert max(frame.content_size) == 64
+    assert frame.input_size[0] <= 64
+    assert wide.frame((100, 400)).content_size == (40, 160)
+    assert wide.finer((100, 400), 2.0).content_size == (80, 320)
+    square = UltralyticsDetector(detector.module, detector.provenance, imgsz=(SIDE, SIDE))
+    assert square.frame(SIZE) == detector.frame(SIZE)
+    frame = wide.frame(SIZE)
+    assert wide.raw(frame.to_input(image).double()).boxes.isfinite().all()
+    with pytest.raises(InputError, match="one or two sides"):
+        UltralyticsDetector(detector.module, detector.provenance, imgsz=(64, 0))

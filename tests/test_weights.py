@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import types
 import zipfile
 from pathlib import Path
 
@@ -19,11 +20,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 import xai_detect as xd
+from xai_detect.data.classes import pair_classes
 from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.load import load_detector
 from xai_detect.detectors.weights import checkpoint as weights
 from xai_detect.detectors.weights import download, manifest, pickles
-from xai_detect.errors import DiskError, InputError, WeightsError
+from xai_detect.errors import DiskError, InputError, TargetError, WeightsError
+from xai_detect.values.detections import label_of
 
 LAYOUT = {
     "nc": 3,
@@ -209,8 +212,6 @@ def test_what_is_no_detector_is_named(tmp_path, content, words):
     ("layer", "words"),
     [
         (["Classify", ["nc"]], "a classification model"),
-        (["Segment", ["nc", 8, 16]], "a segment model"),
-        (["Pose", ["nc", [17, 3]]], "a pose model"),
         (["OBB", ["nc", 1]], "a model of rotated boxes"),
     ],
 )
@@ -230,6 +231,126 @@ def test_other_tasks_are_named(tmp_path, layer, words):
     torch.save({"model": made}, tmp_path / "task.pt")
     with pytest.raises(WeightsError, match=words):
         load_detector(tmp_path / "task.pt")
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (["Segment", ["nc", 8, 16]], "masks"),
+        (["Pose", ["nc", [17, 3]]], "key points"),
+    ],
+)
+def test_boxes_of_other_tasks_are_those_of_the_library(tmp_path, caplog, layer, words):
+    from ultralytics.nn import tasks
+
+    layout = json.loads(json.dumps({**LAYOUT, "kpt_shape": [17, 3]}))
+    layout["head"] = [[[1, 2], 1, *layer]]
+    kind = {"Segment": tasks.SegmentationModel, "Pose": tasks.PoseModel}[layer[0]]
+    with weights.quiet(), torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        made = kind(layout, ch=3, nc=3, verbose=False).eval()
+        for branch in (*made.model[-1].cv2, *made.model[-1].cv3):
+            branch[-1].weight.normal_(std=0.5)
+        pixels = torch.rand(1, 3, 64, 64)
+        whole = made(pixels)[0]
+    whole = whole[0] if isinstance(whole, tuple) else whole
+    torch.save({"model": made}, tmp_path / "task.pt")
+    raw = load_detector(tmp_path / "task.pt", device="cpu").raw(pixels)
+    torch.testing.assert_close(raw.probabilities[0].T, whole[0, 4:7], atol=1e-4, rtol=1e-3)
+    x, y, w, h = whole[0, :4]
+    sides = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], dim=1)
+    torch.testing.assert_close(raw.boxes[0, :, 0], sides, atol=1e-2, rtol=1e-3)
+    assert f"task.pt gives {words} as well" in caplog.text
+
+
+def changed(channels=3, names=None, count=3):
+    with weights.quiet(), torch.random.fork_rng(devices=[]):
+        from ultralytics.nn.tasks import DetectionModel
+
+        torch.manual_seed(0)
+        layout = json.loads(json.dumps({**LAYOUT, "nc": count}))
+        made = DetectionModel(layout, ch=channels, nc=count, verbose=False)
+    if names is None:
+        del made.names
+    else:
+        made.names = names
+    return made.eval()
+
+
+def test_a_network_for_grey_images_sees_the_same_as_before(tmp_path):
+    made = changed(1, {0: "a", 1: "b", 2: "c"})
+    grey = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        expected = made(grey)[0]
+    torch.save({"model": made}, tmp_path / "grey.pt")
+    detector = load_detector(tmp_path / "grey.pt", device="cpu")
+    found = detector.raw(grey.expand(1, 3, 64, 64).contiguous())
+    torch.testing.assert_close(found.probabilities[0].T, expected[0, 4:], atol=1e-5, rtol=1e-4)
+    pixels = torch.rand(1, 3, 64, 64)
+    luma = (pixels * torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(1, keepdim=True)
+    with torch.no_grad():
+        expected = made(luma)[0]
+    found = detector.raw(pixels)
+    torch.testing.assert_close(found.probabilities[0].T, expected[0, 4:], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 10])
+def test_networks_of_other_channels_are_refused(tmp_path, channels):
+    torch.save({"model": changed(channels, {0: "a"})}, tmp_path / "many.pt")
+    with pytest.raises(WeightsError, match=rf"many\.pt takes images of {channels} channels"):
+        load_detector(tmp_path / "many.pt")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, ("class 0", "class 1", "class 2")),
+        ({0: "gun"}, ("gun", "class 1", "class 2")),
+        (["gun", "knife", "saw", "bat"], ("gun", "knife", "saw")),
+        ({"0": "gun", "2": True}, ("gun", "class 1", "True")),
+        ({0: "gun", 1: "knife", 2: "gun"}, ("gun (class 0)", "knife", "gun (class 2)")),
+        ({0: 7, 1: None, 2: " "}, ("7", "class 1", "class 2")),
+    ],
+)
+def test_every_output_has_a_name_of_its_own(tmp_path, given, expected):
+    torch.save({"model": changed(3, given)}, tmp_path / "names.pt")
+    detector = load_detector(tmp_path / "names.pt", device="cpu")
+    assert detector.class_names == expected
+
+
+def test_a_name_that_two_classes_have_is_no_answer(tmp_path):
+    torch.save({"model": changed(3, ["gun", "knife", "gun"])}, tmp_path / "names.pt")
+    detector = load_detector(tmp_path / "names.pt", device="cpu")
+    with pytest.raises(TargetError, match=r"gun \(class 0\)"):
+        label_of("gun", detector.class_names)
+    pairs, _ = pair_classes(detector.class_names, ("Gun", "knife"))
+    assert pairs == {0: 0, 1: 1, 2: 0}
+
+
+@pytest.mark.parametrize("home", ["mine", "ultralytics.nn.modules.block", "ultralytics.own"])
+def test_a_class_of_ones_own_is_to_be_exported(tmp_path, monkeypatch, home):
+    made = network()
+    own = type("Mine", (nn.Identity,), {"__module__": home})
+    known = sys.modules.get(home)
+    with monkeypatch.context() as patch:
+        place = known or types.ModuleType(home)
+        patch.setitem(sys.modules, home, place)
+        patch.setattr(place, "Mine", own, raising=False)
+        made.extra = own()
+        torch.save({"model": made}, tmp_path / "own.pt")
+    with pytest.raises(WeightsError, match=rf"{home}\.Mine.*yolo export .*format=onnx") as caught:
+        load_detector(tmp_path / "own.pt")
+    assert "trust" not in str(caught.value)
+
+
+def test_a_network_that_cannot_run_is_refused_when_it_is_loaded(tmp_path):
+    made = network()
+    made.model[1] = nn.Conv2d(5, 8, 3)
+    made.model[1].i, made.model[1].f = 1, -1
+    torch.save({"model": made}, tmp_path / "odd.pt")
+    with pytest.raises(WeightsError, match=r"odd\.pt cannot run on a colour image") as caught:
+        load_detector(tmp_path / "odd.pt")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

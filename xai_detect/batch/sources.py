@@ -1,12 +1,16 @@
 """The image files behind what a user typed."""
 
 import glob
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from xai_detect.data.files import read_text
+from xai_detect.data.folders import Finder, is_image, passed_over
 from xai_detect.errors import InputError
 from xai_detect.values.images import SUFFIXES
+
+_notes = logging.getLogger(__name__)
 
 
 def find_sources(given: Sequence[str]) -> list[Path]:
@@ -40,20 +44,41 @@ def shown_path(path: str | Path) -> str:
 def _expanded(given: str, *, listed: bool = False) -> Iterator[Path]:
     path = Path(given)
     if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        every = sorted(path.iterdir())
+        inside = [file for file in every if is_image(file)]
+        over = passed_over(path, every)
         if not inside:
-            raise InputError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
+            also = f"; {over}" if over else ""
+            raise InputError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))}){also}")
+        if over:
+            _notes.warning("%s", over)
         yield from inside
     elif path.suffix.lower() == ".txt" and path.is_file():
         if listed:
             raise InputError(f"{path} is a list inside a list; name its images themselves")
         for line in read_text(path).splitlines():
-            if line.strip() and not line.startswith("#"):
-                yield from _expanded(str(path.parent / line.strip()), listed=True)
+            name = line.strip()
+            # a name may begin with the mark of a comment
+            if name and (not name.startswith("#") or (path.parent / name).is_file()):
+                yield from _expanded(str(path.parent / name), listed=True)
     elif path.exists() or not glob.has_magic(given):
-        yield path  # a missing file is reported where it is read, and the others are done
+        yield Finder().find(path)  # a missing file is reported where it is read
     else:
-        matches = sorted(Path(path) for path in glob.glob(given, recursive=True))  # noqa: PTH207
+        matches = sorted(map(Path, _matches(given)))
         if not matches:
             raise InputError(f"{given} matches no file")
         yield from (path for path in matches if path.is_file())
+
+
+def _matches(given: str) -> list[str]:
+    """What a pattern names; brackets in the name of a folder that exists mean themselves."""
+    found = glob.glob(given, recursive=True)  # noqa: PTH207
+    if found:
+        return found
+    parts, literal = list(Path(given).parts), Path()
+    for row, part in enumerate(parts):
+        literal = literal / part
+        if not literal.exists():
+            break
+        parts[row] = glob.escape(part)
+    return glob.glob(str(Path(*parts)), recursive=True)  # noqa: PTH207

@@ -23,6 +23,7 @@ def evaluate(
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
+    depth: options.Depth = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     engine: options.EngineName = "eager",
@@ -46,7 +47,9 @@ def evaluate(
     dataset = fitted(read, found.class_names)
     run = judge = None
     if explain:
-        given = {"truth": data, "engine": engine, "images": images, "split": split}
+        given = {
+            "truth": data, "engine": engine, "images": images, "split": split, "depth": depth,
+        }  # fmt: skip
         run, judge = judging.judged_data(
             agreed, found, dataset, references=references, other=second, device=device, out=out,
             confidence=conf, iou=iou, given=given, copy_images=copy_images,

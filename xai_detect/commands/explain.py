@@ -26,6 +26,7 @@ def explain(
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
+    depth: options.Depth = None,  # noqa: ARG001 - used when it is parsed
     device: options.Device = "auto",
     threads: options.Threads = None,
     engine: options.EngineName = "eager",

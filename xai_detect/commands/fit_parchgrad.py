@@ -16,6 +16,7 @@ def fit_parchgrad(
     images: options.Images = None,
     split: options.Split = None,
     imgsz: options.Side = None,
+    depth: options.Depth = None,  # noqa: ARG001 - used when it is parsed
     device: options.Device = "auto",
     threads: options.Threads = None,
     seed: Annotated[int, typer.Option(help=manual.say("help.background_seed"))] = 0,

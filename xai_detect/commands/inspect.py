@@ -22,6 +22,7 @@ def inspect(
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
+    depth: options.Depth = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     engine: options.EngineName = "eager",
@@ -50,7 +51,7 @@ def inspect(
         as_class=as_class, foreground=foreground,
     )  # fmt: skip
     known = with_usual(known, judge)
-    given = {"truth": truth, "engine": engine, "foreground": foreground}
+    given = {"truth": truth, "engine": engine, "foreground": foreground, "depth": depth}
     header = judge.header(conf, iou, given, known)
     run = open_run(out, header, prepare.command(), copy_images=copy_images)
     held = run.recognise(sources)

@@ -47,7 +47,13 @@ Setting = Annotated[
 ]
 Confidence = Annotated[float, typer.Option("--conf", min=0, max=1, help=manual.say("help.conf"))]
 Overlap = Annotated[float, typer.Option("--iou", min=0, max=1, help=manual.say("help.iou"))]
-Side = Annotated[int | None, typer.Option("--imgsz", min=1, help=manual.say("help.imgsz"))]
+Side = Annotated[str | None, typer.Option("--imgsz", help=manual.say("help.imgsz"))]
+Depth = Annotated[
+    int | None,
+    typer.Option(
+        min=8, max=16, help=manual.say("help.depth"), callback=lambda bits: use_depth(bits)
+    ),
+]
 Device = Annotated[str, typer.Option(help=manual.say("help.device"))]
 Threads = Annotated[
     int | None,
@@ -114,6 +120,29 @@ def settings(given: Sequence[str] | None) -> dict[str, Any]:
         except json.JSONDecodeError:
             settings[name] = value
     return settings
+
+
+def use_depth(bits: int | None) -> int | None:
+    """Read 16-bit images of this process at this depth from now on."""
+    from xai_detect.values.images import read_at
+
+    read_at(bits)
+    return bits
+
+
+def sides(given: str | int | None) -> int | tuple[int, int] | None:
+    """``--imgsz`` as it was typed, as one side or as height and width.
+
+    Raises:
+        InputError: If it is neither.
+    """
+    if given is None or isinstance(given, int):
+        return given
+    words = given.lower().replace("x", " ").replace(",", " ").split()
+    if not 1 <= len(words) <= 2 or not all(word.isdigit() and int(word) for word in words):
+        raise InputError(f"--imgsz is {given!r}; expected one side, such as 640, or 480x640")
+    numbers = [int(word) for word in words]
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def contrasted(contrast: str | None, given: Sequence[str] | None) -> tuple[str | None, list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from xai_detect.commands.options import sides
 from xai_detect.commands.progress import notes
 from xai_detect.data.classes import fitted, pair_classes, pairing_line
 from xai_detect.data.read import read_truth
@@ -28,7 +29,7 @@ def detector(
     domain: str | None = None,
     device: str = "auto",
     threads: int | None = None,
-    imgsz: int | None = None,
+    imgsz: str | int | None = None,
     iou: float = 0.7,
     engine: str = "eager",
 ) -> Detector:
@@ -36,11 +37,13 @@ def detector(
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"--domain is {domain!r}; choose from {', '.join(DOMAINS)}")
     where = _where_to_run(device, threads, words)
-    return load_detector(model, domain=domain, device=where, imgsz=imgsz, iou=iou, engine=engine)
+    return load_detector(
+        model, domain=domain, device=where, imgsz=sides(imgsz), iou=iou, engine=engine
+    )
 
 
 def white_box(
-    model: str, words: Catalogue, device: str, threads: int | None, imgsz: int | None
+    model: str, words: Catalogue, device: str, threads: int | None, imgsz: str | None
 ) -> WhiteBoxDetector:
     """The same, for what needs gradients.
 

@@ -32,20 +32,21 @@ def is_image(path: Path) -> bool:
 def images_in(folder: Path) -> list[Path]:
     """Every image below a folder, sorted by path; pictures of other kinds are told."""
     every = sorted(folder.rglob("*"))
-    tell_passed_over(folder, every)
+    if over := passed_over(folder, every):
+        _notes.warning("%s", over)
     return [path for path in every if is_image(path)]
 
 
-def tell_passed_over(folder: Path, every: Iterable[Path]) -> None:
-    """Say in a log line which pictures are of kinds that this program does not read."""
-    over = [path for path in every if _is_other_picture(path)]
-    if over:
-        more = f" and {len(over) - NAMED:,} more" if len(over) > NAMED else ""
-        _notes.warning(
-            "%s holds %s file(s) of kinds that are not read (%s%s), which are passed over; convert "
-            "them to PNG",
-            folder, f"{len(over):,}", ", ".join(path.name for path in over[:NAMED]), more,
-        )  # fmt: skip
+def passed_over(folder: Path, every: Iterable[Path]) -> str:
+    """A sentence on the pictures of kinds that this program does not read; empty without any."""
+    over = [path.name for path in every if _is_other_picture(path)]
+    if not over:
+        return ""
+    more = f" and {len(over) - NAMED:,} more" if len(over) > NAMED else ""
+    return (
+        f"{folder} holds {len(over):,} pictures of kinds that are not read, which are passed over: "
+        f"{', '.join(over[:NAMED])}{more}; convert them to PNG"
+    )
 
 
 def _is_other_picture(path: Path) -> bool:

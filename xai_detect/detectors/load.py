@@ -16,6 +16,7 @@ from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint
 from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError, WeightsError
+from xai_detect.values.boxes import Sides
 from xai_detect.values.detections import Provenance
 from xai_detect.values.fills import DOMAINS
 
@@ -34,7 +35,7 @@ def load_detector(
     *,
     domain: str | None = None,
     device: Device = AUTO,
-    imgsz: int | None = None,
+    imgsz: Sides | None = None,
     iou: float = 0.7,
     engine: str = "eager",
 ) -> Detector:
@@ -51,7 +52,8 @@ def load_detector(
         domain: ``photo`` or ``xray``; None takes the manifest's, else ``photo``.
         device: Where to run: ``auto`` takes a GPU where there is one; else torch's words, a
             device, or the number of a GPU. The detector's own ``device`` says what was chosen.
-        imgsz: Longest side of the input in pixels; None takes the size it was trained with.
+        imgsz: Longest side of the input in pixels, or its height and width (ultralytics' networks);
+            None takes the size it was trained with.
         iou: Boxes of one class that overlap more are suppressed; torchvision's networks keep the
             limit they were built with.
         engine: How to run: ``eager``, ``bf16``, ``compiled`` or ``compiled_bf16``; faster, and a
@@ -71,7 +73,8 @@ def load_detector(
         with quiet():
             from xai_detect.detectors.black_box.detector import load_onnx
 
-        return load_onnx(path, domain or "photo", None if device == AUTO else where, imgsz, iou)
+        side = _one_side(imgsz, "an ONNX file has the input that it was exported with, and")
+        return load_onnx(path, domain or "photo", None if device == AUTO else where, side, iou)
     if path.is_file():
         entry = _described(path)
         if path.parent == Path() and path.suffix == ".pt" and DETECTORS.fullmatch(path.stem):
@@ -83,7 +86,8 @@ def load_detector(
 
         only_eager(engine, "a torchvision network, which suppresses boxes while it runs,")
         model = text.removeprefix("torchvision/")
-        return load_torchvision(model, domain or "photo", where, imgsz)
+        side = _one_side(imgsz, "torchvision's networks keep an image's proportions, and")
+        return load_torchvision(model, domain or "photo", where, side)
     else:
         entry, path = None, _published(text)
     checkpoint = manifest.load_entry(entry) if entry else load_checkpoint(path)
@@ -91,6 +95,19 @@ def load_detector(
     fill = entry.letterbox / 255 if entry else GREY
     known = entry.domain if entry else "photo"
     return _ultralytics(checkpoint, shown, domain or known, fill, where, imgsz, iou, engine)
+
+
+def _one_side(imgsz: Sides | None, why: str) -> int | None:
+    """The side of a square input.
+
+    Raises:
+        InputError: If it has two that are not the same.
+    """
+    if imgsz is None or isinstance(imgsz, int):
+        return imgsz
+    if len(set(imgsz)) != 1:
+        raise InputError(f"imgsz is {imgsz}, but {why} takes one number here: its longest side")
+    return imgsz[0]
 
 
 def _described(path: Path) -> manifest.Entry | None:
@@ -109,14 +126,15 @@ def _ultralytics(
     domain: str,
     fill: float,
     device: torch.device,
-    imgsz: int | None,
+    imgsz: Sides | None,
     iou: float,
     engine: str,
 ) -> WhiteBoxDetector:
     with quiet():
         from xai_detect.detectors.yolo.detector import UltralyticsDetector
-    side = checkpoint.side if imgsz is None else imgsz
-    provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, str(side))
+    side: Sides = checkpoint.side if imgsz is None else imgsz
+    shown = str(side) if isinstance(side, int) else f"{side[1]} x {side[0]}"
+    provenance = Provenance(name, "ultralytics", checkpoint.sha256, domain, shown)
     return UltralyticsDetector(
         checkpoint.network.to(device), provenance, imgsz=side,
         fill=fill, iou=iou, engine=engine,

@@ -10,6 +10,8 @@ from torch import Tensor
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
+Sides = int | Size
+"""Of a network's input: the longest side, or height and width."""
 
 RING_SHARE, RING_LEAST = 0.15, 8.0
 """Width of the ring around a box, share of the side and content pixels: edges just outside are

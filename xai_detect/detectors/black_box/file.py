@@ -14,6 +14,7 @@ import torch
 
 from xai_detect.detectors.black_box.network import Network, first_line, refusals
 from xai_detect.errors import InputError, MissingExtraError, WeightsError
+from xai_detect.values.names import distinct
 
 OPERATORS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 """Whose operators the runtime brings itself; a file's own functions are built from these."""
@@ -204,7 +205,7 @@ def _names(text: str, path: Path) -> tuple[str, ...]:
     if isinstance(found, list):
         found = dict(enumerate(found))
     try:
-        table = {int(number): str(name) for number, name in dict(found).items()}
+        table = {int(number): name for number, name in dict(found).items()}
     except (TypeError, ValueError):
         table = {}
     if not table or sorted(table) != list(range(len(table))):
@@ -212,7 +213,7 @@ def _names(text: str, path: Path) -> tuple[str, ...]:
             f"{path.name} names its classes in a way that cannot be read ({text[:60]!r}); "
             "expected a table such as {0: 'gun', 1: 'knife'}"
         )
-    return tuple(table[number] for number in range(len(table)))
+    return distinct(table[number] for number in range(len(table)))
 
 
 def _literal(text: str) -> Any:

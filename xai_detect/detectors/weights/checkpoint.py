@@ -21,7 +21,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from xai_detect.detectors.weights.pickles import inspect_pickles, refusal
+from xai_detect.detectors.weights.pickles import inspect_pickles, own_class, refusal
+from xai_detect.detectors.weights.probe import (
+    BOXES,
+    as_detector,
+    name_classes,
+    probe,
+    take_colour,
+)
 from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.errors import WeightsError
 
@@ -104,24 +111,29 @@ def prepare(network: nn.Module, name: str) -> nn.Module:
     """Check that a network is a detector with finite weights, then make it ready to run.
 
     Raises:
-        WeightsError: If it is another kind of model or holds NaN.
+        WeightsError: If it is another kind of model, holds NaN, or cannot run.
     """
     layers = getattr(network, "model", None)
     head = type(layers[-1]).__name__ if isinstance(layers, nn.Sequential) and layers else None
-    if head not in HEADS:
+    if head not in HEADS and head not in BOXES:
         kind = _kind(network, head)
         raise WeightsError(f"{name} is {kind}; expected a detector ending in {' or '.join(HEADS)}")
-    return made_ready(network, name)
+    as_detector(network, name)
+    ready = made_ready(network, name)
+    name_classes(ready, name)
+    probe(ready, name)
+    return ready
 
 
 def made_ready(network: nn.Module, name: str) -> nn.Module:
-    """A network of the library in float32, fused, in evaluation mode.
+    """A network of the library in float32, fused, in evaluation mode, for colour images.
 
     Raises:
-        WeightsError: If it holds NaN.
+        WeightsError: If it holds NaN, or takes neither colour nor grey images.
     """
     network = network.float()
     check_finite(network, name)
+    take_colour(network, name)
     for part in network.modules():
         if hasattr(part, "inplace"):
             part.__dict__["inplace"] = False
@@ -167,6 +179,8 @@ def _restricted(path: Path) -> Any:
         refused = _refused(error)
         if refused and not refused.startswith(("ultralytics.", "torch.nn.")):
             raise WeightsError(refusal(path, refused)) from error
+        if unknown := refused or _unknown(error):
+            raise WeightsError(own_class(path, unknown)) from error
         with path.open("rb") as old:
             if old.read(len(BEFORE_ZIP)) == BEFORE_ZIP:
                 raise WeightsError(
@@ -195,6 +209,19 @@ def _refused(error: BaseException | None) -> str:
         found = re.search(r"GLOBAL (\S+)|unsafe (getattr\(.*?\))", str(error))
         if found:
             return found[1] or found[2]
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _unknown(error: BaseException | None) -> str:
+    """The class that the installed library does not have, if that was the cause."""
+    while error is not None:
+        found = re.search(r"get attribute '([^']+)' on <module '([\w.]+)'", str(error))
+        if found:
+            return f"{found[2]}.{found[1]}"
+        found = re.search(r"No module named '([\w.]+)'", str(error))
+        if found:
+            return found[1]
         error = error.__cause__ or error.__context__
     return ""
 

@@ -8,6 +8,7 @@ import io
 import pickletools
 import re
 import struct
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ KNOWN_NAMES = frozenset(
     | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("set", "getattr")}
 )
 """What the library's loader may accept; it looks at each name more closely than this list."""
+
+_SYSTEM = frozenset({"posix", "nt", "__builtin__"})
+"""Further names of what comes with Python."""
 
 
 def inspect_pickles(path: Path) -> None:
@@ -98,9 +102,21 @@ def refusal(path: Path, wanted: str) -> str:
             f"{path.name} comes from the older YOLOv5 repository ({wanted}), which this program "
             "does not run; use a 'u' model such as yolov5nu.pt"
         )
+    top = wanted.partition(".")[0]
+    if top == "__main__" or top not in sys.stdlib_module_names | KNOWN_PACKAGES | _SYSTEM:
+        return own_class(path, wanted)
     # Pickles spell these as Python 2 or the operating system does.
     wanted = re.sub(r"^__builtin__\.", "builtins.", re.sub(r"^(posix|nt)\.", "os.", wanted))
     return (
         f"{path.name} wants to run {wanted}; a checkpoint is data and must not run code, "
         "so it was refused: get the weights from a source you trust"
+    )
+
+
+def own_class(path: Path, wanted: str) -> str:
+    """The sentence for a file with a class that neither this program nor its library has."""
+    return (
+        f"{path.name} is built of code that does not come with it ({wanted}) and is not run from a "
+        "file; where that code is installed, write 'yolo export "
+        f"model={path.name} format=onnx' and load the .onnx file"
     )

@@ -26,11 +26,11 @@ from xai_detect.detectors.lending import (
 )
 from xai_detect.detectors.protocol import Candidates, Named, Patches, Raw
 from xai_detect.detectors.yolo.bare import BareNetwork, features, grid
-from xai_detect.detectors.yolo.conventions import GREY, MOST_DETECTIONS
+from xai_detect.detectors.yolo.conventions import GREY, MOST_DETECTIONS, both_sides
 from xai_detect.detectors.yolo.patches import run_locally
 from xai_detect.detectors.yolo.queries import run_queries
 from xai_detect.errors import InputError
-from xai_detect.values.boxes import Size
+from xai_detect.values.boxes import Sides, Size
 from xai_detect.values.detections import Detections, Provenance, Target
 from xai_detect.values.frame import Frame
 
@@ -61,7 +61,7 @@ class UltralyticsDetector:
         network: Any,
         provenance: Provenance,
         *,
-        imgsz: int = 640,
+        imgsz: Sides = 640,
         fill: float = GREY,
         iou: float = 0.7,
         engine: str = "eager",
@@ -71,7 +71,8 @@ class UltralyticsDetector:
         Args:
             network: A ``DetectionModel`` or ``RTDETRDetectionModel``.
             provenance: Where the weights come from.
-            imgsz: Longest side of the input in pixels, rounded up to the network's stride.
+            imgsz: Longest side of the input in pixels, or its height and width; rounded up to the
+                network's stride.
             fill: Value of the letterbox padding in [0, 1].
             iou: Boxes of one class that overlap more are suppressed; end-to-end heads ignore it.
             engine: How to run: one of ``ENGINES``; RT-DETR runs as it is.
@@ -79,8 +80,7 @@ class UltralyticsDetector:
         Raises:
             InputError: If a size or limit makes no sense, or the engine cannot be used.
         """
-        if not 1 <= imgsz <= 8192:
-            raise InputError(f"imgsz is {imgsz}; expected a side between 1 and 8192 pixels")
+        sides = both_sides(imgsz)
         if not 0 <= iou <= 1:
             raise InputError(f"iou is {iou}; expected a limit in [0, 1]")
         self.module: nn.Module = network
@@ -97,7 +97,7 @@ class UltralyticsDetector:
         self._engine = Engine(engine, self.module, BareNetwork(network), device_of(network))
         self.feature_layers: tuple[str, ...] = _entering(self._head)
         self._stride = max(int(network.stride.max()), 32)
-        self._side = -(-imgsz // self._stride) * self._stride
+        self._sides = self._rounded(sides, 1.0)
 
     @property
     def device(self) -> torch.device:
@@ -106,18 +106,21 @@ class UltralyticsDetector:
 
     def frame(self, image_size: Size) -> Frame:
         """Letterbox, as the library's predictor does; RT-DETR stretches instead."""
-        return self._frame(image_size, self._side)
+        return self._frame(image_size, self._sides)
 
     def finer(self, image_size: Size, factor: float) -> Frame:
         """The same at another resolution, up to the next multiple of the network's stride."""
-        return self._frame(
-            image_size, -(-round(self._side * factor) // self._stride) * self._stride
-        )
+        return self._frame(image_size, self._rounded(self._sides, factor))
 
-    def _frame(self, image_size: Size, side: int) -> Frame:
+    def _rounded(self, sides: Size, factor: float) -> Size:
+        """Sides of another size, up to the next multiple of the stride."""
+        height, width = (-(-round(side * factor) // self._stride) * self._stride for side in sides)
+        return height, width
+
+    def _frame(self, image_size: Size, sides: Size) -> Frame:
         if self._queries:
-            return Frame.stretch(image_size, (side, side))
-        return Frame.letterbox(image_size, side, stride=self._stride, fill=self.fill)
+            return Frame.stretch(image_size, sides)
+        return Frame.letterbox(image_size, sides, stride=self._stride, fill=self.fill)
 
     def detect(
         self, pixels: Float[Tensor, "b 3 i j"], frame: Frame, confidence: float = 0.25
