@@ -36,6 +36,12 @@ FOLDERS = ("scores", "measures", "evaluation", "values")
 #: Nearest tests by module, quick ones first.
 TESTS = {
     "batch/references": ("test_references.py",),
+    "data/coco_boxes": ("test_cases.py",),
+    "data/fields": ("test_cases.py",),
+    "data/folders": ("test_cases.py",),
+    "data/problems": ("test_cases.py", "test_data_coco.py"),
+    "data/yolo_labels": ("test_cases.py",),
+    "data/yolo_places": ("test_cases.py", "test_data_yolo.py"),
     "evaluation/alike": ("test_alike.py",),
     "evaluation/evaluate": ("test_evaluation.py",),
     "evaluation/figures": ("test_verdict_figures.py", "test_evaluation.py"),

@@ -16,6 +16,7 @@ from PIL import Image
 from toy import CELL, ToyDetector, scene
 from typer.testing import CliRunner
 
+from benchmarks import coco_differences
 from xai_detect.batch.sources import find_sources
 from xai_detect.commands.app import app
 from xai_detect.commands.options import sides
@@ -633,3 +634,26 @@ def test_the_size_of_the_input_is_one_side_or_two(given, expected):
 def test_a_size_that_is_none_is_refused(given):
     with pytest.raises(InputError, match="expected one side, such as 640, or 480x640"):
         sides(given)
+
+
+@pytest.mark.parametrize("kind", coco_differences.KINDS)
+def test_where_figures_differ_from_pycocotools_is_written_down(kind):
+    kept = json.loads((coco_differences.RESULTS / "coco_differences.json").read_text())[kind]
+    ours, theirs = coco_differences.measured(coco_differences.KINDS[kind][0])
+    assert (ours, theirs) == pytest.approx((kept["ours"], kept["theirs"]), abs=1e-4)
+    assert (ours == pytest.approx(theirs, abs=1e-6)) == (kind == "none")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "inspect"])
+def test_lost_truth_is_told_before_anything_else(tmp_path, command):
+    path = yolo(tmp_path, labels="lost")
+    given = ("evaluate", path) if command == "evaluate" else ("inspect", tmp_path / "images/val")
+    further = ("--truth", path, "--out", tmp_path / "run") if command == "inspect" else ()
+    result = run(*given, *further)
+    assert isinstance(result.exception, InputError)
+    assert str(result.exception).startswith("3 of 3 images have no label file")
+    kept = tmp_path / "labels" / "val"
+    kept.mkdir(parents=True)
+    (tmp_path / "lost" / "b0.txt").rename(kept / "b0.txt")
+    told = run(*given, *further).stderr.splitlines()
+    assert told[0] == "note: 2 of 3 images have no label file and count as clean"
