@@ -1,15 +1,18 @@
-"""One call from a name to a detector: a path, a name in the manifest, or a library's own name."""
+"""One call to a detector: from a path, a listed name, a library's own name or its object."""
 
 import difflib
 import inspect
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from xai_detect.detectors.device import AUTO, Device, chosen_device
 from xai_detect.detectors.engine import checked_engine, only_eager
+from xai_detect.detectors.memory import in_memory
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
 from xai_detect.detectors.weights import download, manifest
 from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint
@@ -31,8 +34,9 @@ _notes = logging.getLogger(__name__)
 
 @torch.inference_mode(False)
 def load_detector(
-    name: str | Path,
+    name: str | Path | nn.Module,
     *,
+    class_names: Sequence[str] | None = None,
     domain: str | None = None,
     device: Device = AUTO,
     imgsz: Sides | None = None,
@@ -46,12 +50,21 @@ def load_detector(
     torch's cache, and then downloaded; a file outside the cache is named in a log line, and one in
     it must be what it was when it was first used. What comes of an ``.onnx`` file is a black box.
 
+    A network in memory is borrowed: it stays where it lies, is neither fused nor changed, and
+    answers with the weights that it has at the time. An end-to-end head answers in the mode that it
+    is in.
+
     Args:
         name: A path (``.pt``, ``.safetensors``, ``.onnx``), a name in the manifest such as
-            ``screening``, ``torchvision/<model>``, or an ultralytics name such as ``yolo11n``.
+            ``screening``, ``torchvision/<model>``, an ultralytics name such as ``yolo11n``; or, in
+            memory, an ultralytics ``YOLO`` or ``RTDETR``, the network inside one, or a network of
+            ``torchvision.models.detection``.
+        class_names: For a network in memory: names in label order, without the background.
+            Torchvision's need them, ultralytics' bring their own.
         domain: ``photo`` or ``xray``; None takes the manifest's, else ``photo``.
         device: Where to run: ``auto`` takes a GPU where there is one; else torch's words, a
-            device, or the number of a GPU. The detector's own ``device`` says what was chosen.
+            device, or the number of a GPU. The detector's own ``device`` says what was chosen. A
+            network in memory stays where it is.
         imgsz: Longest side of the input in pixels, or its height and width (ultralytics' networks);
             None takes the size it was trained with.
         iou: Boxes of one class that overlap more are suppressed; torchvision's networks keep the
@@ -60,14 +73,22 @@ def load_detector(
             little less exact. For ultralytics' networks other than RT-DETR.
 
     Raises:
-        InputError: If the domain, device, engine or size makes no sense.
+        InputError: If the domain, device, engine or size makes no sense, or a network in memory is
+            of another library.
         MissingExtraError: If the file needs a package that is not installed.
         WeightsError: If there is no such detector, or its file is damaged or refused.
     """
     if domain is not None and domain not in DOMAINS:
         raise InputError(f"there is no domain {domain!r}; choose from {', '.join(DOMAINS)}")
-    where, path, text = chosen_device(device), Path(name), str(name)
     checked_engine(engine)
+    if isinstance(name, nn.Module):
+        return in_memory(name, class_names, domain or "photo", device, imgsz, iou, engine)
+    if class_names is not None:
+        raise InputError(
+            f"class_names were given with {str(name)!r}, which names its classes itself; they are "
+            "for a network in memory: leave them out"
+        )
+    where, path, text = chosen_device(device), Path(name), str(name)
     if path.is_file() and path.suffix.lower() == ".onnx":
         only_eager(engine, "an ONNX file, which brings its own runtime,")
         with quiet():

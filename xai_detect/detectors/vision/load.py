@@ -49,7 +49,7 @@ def load_torchvision(
     check_finite(network, file.name)
     _resize(network.transform, imgsz, model)
     provenance = Provenance(
-        f"torchvision/{model}", "torchvision", sha256, domain, _sides(network.transform)
+        f"torchvision/{model}", "torchvision", sha256, domain, sides_of(network.transform)
     )
     return TorchvisionDetector(network.to(device), weights.meta["categories"][1:], provenance)
 
@@ -73,7 +73,8 @@ def _resize(transform: Any, imgsz: int | None, model: str) -> None:
     transform.min_size, transform.max_size = (imgsz,), imgsz
 
 
-def _sides(transform: Any) -> str:
+def sides_of(transform: Any) -> str:
+    """The size to which a network's own transform brings an image, in words."""
     if transform.fixed_size is not None:
         return f"{transform.fixed_size[1]} x {transform.fixed_size[0]}"
     return f"{transform.min_size[-1]} to {transform.max_size}"

@@ -104,7 +104,18 @@ def load_network(path: Path) -> tuple[nn.Module, int]:
             f"{path.name} is a quantisation-aware checkpoint; export the plain weights"
         )
     arguments = content.get("train_args")
-    return network, _side(arguments.get("imgsz") if isinstance(arguments, dict) else None)
+    return network, longest_side(arguments.get("imgsz") if isinstance(arguments, dict) else None)
+
+
+def content_digest(network: nn.Module) -> str:
+    """The sha256 of a network's parameters and buffers, with their names, in hexadecimal."""
+    whole = hashlib.sha256()
+    for key, value in network.state_dict().items():
+        if isinstance(value, torch.Tensor):
+            numbers = value.detach().cpu().contiguous()
+            whole.update(f"{key} {numbers.dtype} {tuple(numbers.shape)}\n".encode())
+            whole.update(numbers.reshape(-1).view(torch.uint8).numpy())
+    return whole.hexdigest()
 
 
 def prepare(network: nn.Module, name: str) -> nn.Module:
@@ -113,16 +124,25 @@ def prepare(network: nn.Module, name: str) -> nn.Module:
     Raises:
         WeightsError: If it is another kind of model, holds NaN, or cannot run.
     """
-    layers = getattr(network, "model", None)
-    head = type(layers[-1]).__name__ if isinstance(layers, nn.Sequential) and layers else None
-    if head not in HEADS and head not in BOXES:
-        kind = _kind(network, head)
-        raise WeightsError(f"{name} is {kind}; expected a detector ending in {' or '.join(HEADS)}")
+    check_detector(network, name)
     as_detector(network, name)
     ready = made_ready(network, name)
     name_classes(ready, name)
     probe(ready, name)
     return ready
+
+
+def check_detector(network: nn.Module, name: str) -> None:
+    """Check that a network ends in a head of a known detector.
+
+    Raises:
+        WeightsError: If it is another kind of model.
+    """
+    layers = getattr(network, "model", None)
+    head = type(layers[-1]).__name__ if isinstance(layers, nn.Sequential) and layers else None
+    if head not in HEADS and head not in BOXES:
+        kind = _kind(network, head)
+        raise WeightsError(f"{name} is {kind}; expected a detector ending in {' or '.join(HEADS)}")
 
 
 def made_ready(network: nn.Module, name: str) -> nn.Module:
@@ -242,7 +262,8 @@ def _kind(network: nn.Module, head: str | None) -> str:
     return kinds.get(head or "", f"a {head or type(network).__name__} model")
 
 
-def _side(value: Any) -> int:
+def longest_side(value: Any) -> int:
+    """The longest side of an input, in pixels, of what ultralytics calls ``imgsz``."""
     sides = value if isinstance(value, list | tuple) else [value]
     numbers = [int(side) for side in sides if isinstance(side, int | float) and side > 0]
     return max(numbers, default=DEFAULT_SIDE)
