@@ -3,6 +3,8 @@ from .detectors.classifier.files import save_classifier
 from .detectors.classifier.load import build_classifier, load_classifier
 from .detectors.load import load_detector
 from .detectors.match import match_candidates
+from .detectors.own.function import wrap
+from .detectors.own.network import wrap_network
 from .detectors.place import place
 from .errors import XaiDetectError
 from .evaluation.evaluate import evaluate
@@ -72,4 +74,6 @@ __all__ = [
     "to_coco_results",
     "to_supervision",
     "weigh",
+    "wrap",
+    "wrap_network",
 ]
