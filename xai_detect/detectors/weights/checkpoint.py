@@ -114,7 +114,7 @@ def content_digest(network: nn.Module) -> str:
         if isinstance(value, torch.Tensor):
             numbers = value.detach().cpu().contiguous()
             whole.update(f"{key} {numbers.dtype} {tuple(numbers.shape)}\n".encode())
-            whole.update(numbers.reshape(-1).view(torch.uint8).numpy())
+            whole.update(numbers.reshape(-1).view(torch.uint8).numpy().tobytes())
     return whole.hexdigest()
 
 
