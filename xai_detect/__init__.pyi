@@ -3,6 +3,7 @@ from .detectors.classifier.files import save_classifier
 from .detectors.classifier.load import build_classifier, load_classifier
 from .detectors.load import load_detector
 from .detectors.match import match_candidates
+from .detectors.own.classifier import wrap_classifier
 from .detectors.own.function import wrap
 from .detectors.own.network import wrap_network
 from .detectors.place import place
@@ -75,5 +76,6 @@ __all__ = [
     "to_supervision",
     "weigh",
     "wrap",
+    "wrap_classifier",
     "wrap_network",
 ]

@@ -54,8 +54,8 @@ def save_classifier(classifier: ImageClassifier, path: str | Path) -> Path:
         raise InputError(f"{path.name} must end in .safetensors")
     if not FAMILIES.match(layout.architecture):
         raise InputError(
-            f"{classifier.provenance.name} is a checkpoint of {classifier.provenance.family}; "
-            "keep its own file"
+            f"{classifier.provenance.name} belongs to {classifier.provenance.family} and is not "
+            "built by build_classifier; keep its own file"
         )
     inner: Any = classifier.module.network
     state = {key: value.detach().cpu().contiguous() for key, value in inner.state_dict().items()}

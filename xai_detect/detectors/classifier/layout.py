@@ -1,6 +1,7 @@
 """What a classifier is built of, and how an image becomes its input."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError
@@ -15,6 +16,22 @@ MOST_LENGTH = 64
 """How many times an image may be as long as it is wide before the middle of it is cut out."""
 
 Colour = tuple[float, float, float]
+
+
+class Head(NamedTuple):
+    """Classes that are answered together: one question that the network is asked.
+
+    Attributes:
+        name: What the network calls the output; empty where there is one.
+        start: The first of its classes.
+        stop: The class after its last.
+        multi_label: See ``ClassifierLayout``.
+    """
+
+    name: str
+    start: int
+    stop: int
+    multi_label: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,8 @@ class ClassifierLayout:
             side of the input.
         resampling: For ``crop``: ``bilinear`` or ``bicubic``.
         fill: For ``letterbox``: value of the padding, in [0, 1].
+        heads: Of a network that answers several questions at once, each with its classes, in their
+            order; empty where all classes are one.
     """
 
     architecture: str
@@ -48,15 +67,19 @@ class ClassifierLayout:
     shorter: int = 0
     resampling: str = "bilinear"
     fill: float = GREY
+    heads: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) != len(self.classes) or not all(self.classes):
             raise InputError(f"classes are {self.classes}; expected different names, none empty")
-        if len(self.classes) < (1 if self.multi_label else 2):
-            raise InputError(
-                f"there are {len(self.classes)} classes; a classifier that chooses one needs two "
-                "or more: name both, or set multi_label"
-            )
+        for head in self.answers:
+            count = head.stop - head.start
+            if count < (1 if head.multi_label else 2):
+                of = f" of {head.name!r}" if head.name else ""
+                raise InputError(
+                    f"there are {count} classes{of}; a classifier that chooses one needs two or "
+                    "more: name both, or set multi_label"
+                )
         if not all(1 <= side <= 4096 for side in self.input_size):
             raise InputError(
                 f"input_size is {self.input_size}; expected sides from 1 to 4096 pixels"
@@ -81,6 +104,11 @@ class ClassifierLayout:
             raise InputError(
                 f"there is no domain {self.domain!r}; choose from {', '.join(DOMAINS)}"
             )
+
+    @property
+    def answers(self) -> tuple[Head, ...]:
+        """The questions that the network answers; one where nobody named several."""
+        return self.heads or (Head("", 0, len(self.classes), self.multi_label),)
 
     def frame(self, image_size: Size) -> Frame:
         """Where an image lies in the plane that the network is given; it fills the plane.

@@ -1,1 +1,1 @@
-"""Detectors of one's own: a function that answers with boxes, or a network and its decoder."""
+"""Detectors of one's own: a function, a network and its decoder, a classifier."""

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from xai_detect.detectors.asked import check_candidates, check_targets
-from xai_detect.detectors.classifier.detector import Normalise
 from xai_detect.detectors.classifier.layout import Colour
+from xai_detect.detectors.classifier.network import Normalise
 from xai_detect.detectors.doctor import require_torchvision
 from xai_detect.detectors.lending import (
     Around,
