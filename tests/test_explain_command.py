@@ -171,6 +171,53 @@ def test_a_mask_marks_what_is_not_black_and_not_everything(typed, tmp_path, clas
         assert f"mask.png marks {which}; expected a mask" in err
 
 
+@pytest.mark.parametrize("form", ["words", "file"])
+def test_a_table_of_weights_is_described_by_options(typed, tmp_path, classifier, form):
+    image = saved(tmp_path / "bag.png", scene(("red", 2, 3)))
+    torch.save(xd.load_classifier(classifier).module.network.state_dict(), tmp_path / "own.pth")
+    (tmp_path / "names.txt").write_text("safe\ndangerous\n")
+    words = (
+        image, "--model", "own.pth", "--architecture", "squeezenet1_1", "--imgsz", "48",
+        "--classes", "names.txt" if form == "file" else "safe, dangerous", "--json",
+        "--method", "input_x_gradient", "--class", "safe",
+    )  # fmt: skip
+    code, out, err = typed(*words)
+    assert code == 0, err
+    (ours,) = json.loads(out)["maps"]
+    (own,) = json.loads(
+        typed(image, "--model", classifier, "--method", "input_x_gradient", "--class",
+              "safe", "--json")[1]
+    )["maps"]  # fmt: skip
+    assert ours["score"] == pytest.approx(own["score"], rel=1e-5)
+    (alone,) = json.loads(typed(*words, "--multi-label")[1])["maps"]
+    assert alone["score"] != pytest.approx(own["score"], rel=1e-3)
+    (cut,) = json.loads(typed(*words, "--preprocessing", "crop")[1])["maps"]
+    assert cut["settings"] == ours["settings"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--classifier",), "give architecture= and classes=, --architecture and --classes on the"),
+        (("--architecture", "resnet18"), "--architecture was given without --classes"),
+        (("--classes", "a,b"), "--classes was given without --architecture"),
+        (("--multi-label",), "give --architecture and --classes too"),
+        (("--architecture", "resnet18", "--classes", "no.txt"), "no.txt, which cannot be read"),
+        (("--architecture", "resnet18", "--classes", "a,,b"), "expected different names"),
+        (("--architecture", "resnet18", "--classes", "a"), "needs two or more"),
+        (("--architecture", "resnet18", "--classes", "a,b"), "own.pth does not fit resnet18"),
+        (("--model", "torchvision/resnet18", "--architecture", "resnet18", "--classes", "a,b"),
+         "torchvision/resnet18 says itself what network it is"),
+    ],
+)  # fmt: skip
+def test_a_description_that_does_not_fit_is_one_sentence(typed, tmp_path, options, words):
+    image = saved(tmp_path / "bag.png", scene(("red", 2, 3)))
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "own.pth")
+    code, _, err = typed(image, "--model", "own.pth", *options)
+    assert code == 1
+    assert words in " ".join(err.split())
+
+
 def test_without_a_class_the_best_is_asked(typed, tmp_path, classifier):
     image = saved(tmp_path / "bag.png", scene(("red", 2, 3)))
     words = (image, "--model", classifier, "--method", "input_x_gradient", "--json")

@@ -15,6 +15,10 @@ def explain(
     classifier: Annotated[
         bool, typer.Option("--classifier", help=manual.say("help.classifier"))
     ] = False,
+    architecture: options.Architecture = None,
+    classes: options.ClassList = None,
+    multi_label: options.MultiLabel = False,
+    preprocessing: options.Preprocessing = None,
     asked: options.Classes = None,
     contrast: options.Contrast = None,
     method: options.MethodName = "integrated_gradients",
@@ -47,8 +51,11 @@ def explain(
     contrast, setting = options.contrasted(contrast, setting)
     columns, pixels = questions.methods(method, setting, variants), load_image(image)
     mask = questions.marked(foreground)
-    if classifier or is_classifier(model):
-        found = prepare.classifier(model, words, domain, device, threads, engine)
+    own = prepare.described(architecture, classes, multi_label, imgsz)
+    if classifier or own is not None or preprocessing is not None or is_classifier(model):
+        found = prepare.classifier(
+            model, words, domain, device, threads, engine, preprocessing, own
+        )
         placed = place(found, pixels)
         targets = questions.labels(found, placed, asked)
     else:

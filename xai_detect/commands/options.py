@@ -97,6 +97,10 @@ Marked = Annotated[
         help=manual.say("help.marked"),
     ),
 ]
+Architecture = Annotated[str | None, typer.Option(help=manual.say("help.architecture"))]
+ClassList = Annotated[str | None, typer.Option("--classes", help=manual.say("help.class_list"))]
+MultiLabel = Annotated[bool, typer.Option("--multi-label", help=manual.say("help.multi_label"))]
+Preprocessing = Annotated[str | None, typer.Option(help=manual.say("help.preprocessing"))]
 Coco = Annotated[Path | None, typer.Option(help=manual.say("help.detections"))]
 Kept = Annotated[
     Path | None,

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -11,6 +12,7 @@ from xai_detect.commands.progress import notes
 from xai_detect.data.classes import fitted, pair_classes, pairing_line
 from xai_detect.data.read import read_truth
 from xai_detect.data.records import Dataset
+from xai_detect.detectors.classifier.files import is_classifier
 from xai_detect.detectors.classifier.load import load_classifier
 from xai_detect.detectors.device import chosen_device
 from xai_detect.detectors.load import load_detector
@@ -21,6 +23,9 @@ from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.trust.weigh import Second
 from xai_detect.values.fills import DOMAINS
 from xai_detect.words.catalogue import Catalogue
+
+SIDE = 224
+"""Of a classifier's square input, in pixels, where nobody says otherwise."""
 
 
 def detector(
@@ -59,6 +64,71 @@ def white_box(
     return found
 
 
+class Described(NamedTuple):
+    """What a table of weights does not say of itself.
+
+    Attributes:
+        architecture: Torchvision's name of the network.
+        classes: Names in label order.
+        multi_label: Each class on its own (sigmoid), or exactly one (softmax).
+        side: Of the square input, in pixels.
+    """
+
+    architecture: str
+    classes: tuple[str, ...]
+    multi_label: bool
+    side: int
+
+
+def described(
+    architecture: str | None, classes: str | None, multi_label: bool, imgsz: str | None
+) -> Described | None:
+    """What the options say of a table of weights; None if they say nothing.
+
+    Args:
+        architecture: Torchvision's name of the network.
+        classes: Names with commas between them, or a text file with one in each line.
+        multi_label: Each class on its own.
+        imgsz: Side of the input in pixels; None is 224.
+
+    Raises:
+        InputError: If one is missing beside the other, or the file cannot be read.
+    """
+    if architecture is None and classes is None:
+        if multi_label:
+            raise InputError(
+                "--multi-label describes a table of weights; give --architecture and --classes too"
+            )
+        return None
+    if architecture is None or classes is None:
+        given, missing = (
+            ("--classes", "--architecture") if architecture is None else
+            ("--architecture", "--classes")
+        )  # fmt: skip
+        raise InputError(
+            f"{given} was given without {missing}; a table of weights needs both, such as "
+            "--architecture resnet18 --classes safe,dangerous"
+        )
+    side = sides(imgsz)
+    if isinstance(side, tuple):
+        raise InputError(f"--imgsz is {imgsz!r}, but a classifier's input is square; give one side")
+    return Described(architecture, _names(classes), multi_label, side or SIDE)
+
+
+def _names(classes: str) -> tuple[str, ...]:
+    path = Path(classes)
+    if path.suffix.lower() != ".txt":
+        return tuple(name.strip() for name in classes.split(","))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"--classes is {path}, which cannot be read ({error}); expected a text file with one "
+            "name in each line"
+        ) from error
+    return tuple(line.strip() for line in lines if line.strip())
+
+
 def classifier(
     model: str,
     words: Catalogue,
@@ -66,10 +136,28 @@ def classifier(
     device: str,
     threads: int | None,
     engine: str,
+    preprocessing: str | None = None,
+    own: Described | None = None,
 ) -> Detector:
-    """The image classifier that the options ask for."""
+    """The image classifier that the options ask for.
+
+    Raises:
+        InputError: If a file that says what it is is described once more.
+    """
     where = _where_to_run(device, threads, words)
-    return load_classifier(model, domain=domain, device=where, engine=engine)
+    if own is None:
+        return load_classifier(
+            model, domain=domain, device=where, engine=engine, preprocessing=preprocessing
+        )
+    if is_classifier(model) or model.startswith("torchvision/"):
+        raise InputError(
+            f"{model} says itself what network it is; leave --architecture and --classes out"
+        )
+    return load_classifier(
+        model, architecture=own.architecture, classes=own.classes, multi_label=own.multi_label,
+        input_size=own.side, domain=domain, device=where, engine=engine,
+        preprocessing=preprocessing,
+    )  # fmt: skip
 
 
 def _where_to_run(device: str, threads: int | None, words: Catalogue) -> str:

@@ -23,6 +23,7 @@ from xai_detect.detectors.weights.checkpoint import (
 from xai_detect.detectors.weights.quiet import quiet
 from xai_detect.detectors.yolo.conventions import GREY
 from xai_detect.errors import InputError
+from xai_detect.values.boxes import Sides
 from xai_detect.values.detections import Provenance
 
 FAMILIES = ("torchvision.models.detection", "ultralytics")
@@ -34,7 +35,7 @@ def in_memory(
     class_names: Sequence[str] | None,
     domain: str,
     device: Device,
-    imgsz: int | None,
+    imgsz: Sides | None,
     iou: float,
     engine: str,
 ) -> WhiteBoxDetector:
@@ -74,7 +75,7 @@ def _ultralytics(
     model: nn.Module,
     class_names: Sequence[str] | None,
     domain: str,
-    imgsz: int | None,
+    imgsz: Sides | None,
     iou: float,
     engine: str,
 ) -> WhiteBoxDetector:
@@ -94,8 +95,9 @@ def _ultralytics(
     shown = f"{name} in memory"
     check_detector(network, shown)
     check_finite(network, shown)
-    side = _side_of(network) if imgsz is None else imgsz
-    provenance = Provenance(shown, "ultralytics", content_digest(network), domain, str(side))
+    side: Sides = _side_of(network) if imgsz is None else imgsz
+    size = str(side) if isinstance(side, int) else f"{side[1]} x {side[0]}"
+    provenance = Provenance(shown, "ultralytics", content_digest(network), domain, size)
     detector = UltralyticsDetector(
         network, provenance, imgsz=side, fill=GREY, iou=iou, engine=engine
     )
@@ -127,7 +129,7 @@ def _torchvision(
     network: nn.Module,
     class_names: Sequence[str] | None,
     domain: str,
-    imgsz: int | None,
+    imgsz: Sides | None,
     engine: str,
 ) -> WhiteBoxDetector:
     from xai_detect.detectors.vision.detector import TorchvisionDetector

@@ -142,7 +142,8 @@ def load_classifier(
         layout = described(path, domain)
     elif architecture is None or classes is None:
         raise WeightsError(
-            f"{path.name} does not say what network it belongs to; give architecture= and classes="
+            f"{path.name} does not say what network it belongs to; give architecture= and "
+            "classes=, --architecture and --classes on the command line"
         )
     else:
         layout = ClassifierLayout(
