@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +15,8 @@ from xai_detect.detectors.device import AUTO, Device, chosen_device
 from xai_detect.detectors.engine import checked_engine, only_eager
 from xai_detect.detectors.memory import in_memory
 from xai_detect.detectors.protocol import Detector, WhiteBoxDetector
+from xai_detect.detectors.registered import DETECTORS as GROUP
+from xai_detect.detectors.registered import names, registered
 from xai_detect.detectors.weights import download, manifest
 from xai_detect.detectors.weights.checkpoint import Checkpoint, load_checkpoint
 from xai_detect.detectors.weights.quiet import quiet
@@ -49,6 +52,9 @@ def load_detector(
     ultralytics' published weights, in the working folder, in ultralytics' own folder and in
     torch's cache, and then downloaded; a file outside the cache is named in a log line, and one in
     it must be what it was when it was first used. What comes of an ``.onnx`` file is a black box.
+    Last come detectors that other packages register (entry points ``xai_detect.detectors``): what
+    stands before the first ``/`` names one, and the function there is called with the whole name
+    and ``domain``, ``device`` and ``imgsz``.
 
     A network in memory is borrowed: it stays where it lies, is neither fused nor changed, and
     answers with the weights that it has at the time. An end-to-end head answers in the mode that it
@@ -110,7 +116,10 @@ def load_detector(
         side = _one_side(imgsz, "torchvision's networks keep an image's proportions, and")
         return load_torchvision(model, domain or "photo", where, side)
     else:
-        entry, path = None, _published(text)
+        file = _published(text)
+        if file is None:
+            return _foreign(text, domain or "photo", where, imgsz, engine)
+        entry, path = None, file
     checkpoint = manifest.load_entry(entry) if entry else load_checkpoint(path)
     shown = entry.name if entry else path.name
     fill = entry.letterbox / 255 if entry else GREY
@@ -162,15 +171,46 @@ def _ultralytics(
     )  # fmt: skip
 
 
-def _published(name: str) -> Path:
-    """A file of ultralytics' published weights, downloaded if need be."""
+def _foreign(
+    name: str, domain: str, device: torch.device, imgsz: int | None, engine: str
+) -> Detector:
+    """A detector that another package registered.
+
+    Raises:
+        InputError: If what was registered is no function, or answers with no detector.
+        WeightsError: If none was registered under this name.
+    """
+    start = name.split("/")[0]
+    found = registered(GROUP, start)
+    if found is None:
+        raise WeightsError(_unknown(name))
+    only_eager(engine, "a detector of another package,")
+    make: Any = found
+    made = make(name, domain=domain, device=device, imgsz=imgsz) if callable(make) else make
+    if not isinstance(made, Detector):
+        kind = type(made).__name__
+        raise InputError(
+            f"{start!r} was registered by another package and gives a {kind}; expected a function "
+            "from (name, domain, device, imgsz) to a detector, such as wrap makes"
+        )
+    return made
+
+
+def _known() -> list[str]:
+    """The files of ultralytics' published detectors."""
+    with quiet():
+        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+    return sorted(asset for asset in GITHUB_ASSETS_NAMES if DETECTORS.fullmatch(asset[:-3]))
+
+
+def _published(name: str) -> Path | None:
+    """A file of ultralytics' published weights, downloaded if need be; None if there is none."""
+    file = name if name.endswith(".pt") else f"{name}.pt"
+    if file not in _known():
+        return None
     with quiet():
         from ultralytics.utils import SETTINGS
-        from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
-    known = sorted(asset for asset in GITHUB_ASSETS_NAMES if DETECTORS.fullmatch(asset[:-3]))
-    file = name if name.endswith(".pt") else f"{name}.pt"
-    if file not in known:
-        raise WeightsError(_unknown(name, [asset.removesuffix(".pt") for asset in known]))
+        from ultralytics.utils.downloads import attempt_download_asset
     for folder in (Path(), Path(SETTINGS["weights_dir"])):
         if (folder / file).is_file():
             _tell(folder / file)
@@ -189,10 +229,11 @@ def _tell(path: Path) -> None:
     _notes.warning("%s is used, not published weights from the cache", path.resolve())
 
 
-def _unknown(name: str, published: list[str]) -> str:
+def _unknown(name: str) -> str:
     if Path(name).is_dir():
         return f"{name} is a folder; expected a .pt, .safetensors or .onnx file"
     listed = manifest.names(manifest.shipped())
+    published = [*(file.removesuffix(".pt") for file in _known()), *names(GROUP)]
     near = difflib.get_close_matches(name.removesuffix(".pt"), [*listed, *published], n=3)
     hint = (
         f"did you mean {' or '.join(near)}?"

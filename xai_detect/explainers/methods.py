@@ -1,9 +1,12 @@
 """Every explanation method by name."""
 
+import dataclasses
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from xai_detect.detectors.registered import METHODS as GROUP
+from xai_detect.detectors.registered import names, registered
 from xai_detect.errors import InputError, near
 from xai_detect.explainers.activations.cam import GradCam, GradCamPlusPlus, HiResCam, LayerCam
 from xai_detect.explainers.activations.odam import Odam
@@ -26,7 +29,7 @@ from xai_detect.explainers.masks.d_close import DClose
 from xai_detect.explainers.masks.d_rise import DRise
 from xai_detect.explainers.masks.occlusion import Occlusion
 from xai_detect.explainers.parchgrad.method import ParchGrad
-from xai_detect.explainers.protocol import PlacedMethod
+from xai_detect.explainers.protocol import Method
 from xai_detect.explainers.relevance.attention import Attention
 from xai_detect.explainers.relevance.lrp import LRP
 from xai_detect.explainers.search.phasewin import PhaseWin
@@ -78,15 +81,40 @@ METHODS: Mapping[str, type[Any]] = MappingProxyType(
 )
 
 
-def build_method(name: str, **settings: object) -> PlacedMethod[Any]:
+PARTS = ("name", "input_level", "needs", "citation", "brief", "expected_passes", "__call__")
+"""What a class of another package must have to be a method."""
+
+
+def build_method(name: str, **settings: object) -> Method[Any]:
     """A method by name, with its defaults or with the given hyper-parameters.
+
+    A name that is not in ``METHODS`` is looked up among those that other packages register (entry
+    points ``xai_detect.methods``).
 
     Raises:
         InputError: If there is no such method, it has no such setting, or a setting is of another
             type or out of range.
     """
-    if name not in METHODS:
-        hint = near(name, METHODS) or f"choose from {', '.join(METHODS)}"
-        raise InputError(f"there is no method {name!r}; {hint}")
-    method: PlacedMethod[Any] = METHODS[name](**checked_settings(METHODS[name], settings))
+    kind = METHODS.get(name) or _foreign(name)
+    method: Method[Any] = kind(**checked_settings(kind, settings))
     return method
+
+
+def _foreign(name: str) -> type[Any]:
+    """The class of a method that another package registered.
+
+    Raises:
+        InputError: If there is none, or it is no method.
+    """
+    found = registered(GROUP, name)
+    if found is None:
+        known = [*METHODS, *names(GROUP)]
+        hint = near(name, known) or f"choose from {', '.join(known)}"
+        raise InputError(f"there is no method {name!r}; {hint}")
+    lacks = [part for part in PARTS if not hasattr(found, part)]
+    if not isinstance(found, type) or not dataclasses.is_dataclass(found) or lacks:
+        raise InputError(
+            f"{name!r} was registered by another package and is no method; expected a frozen "
+            f"dataclass with {', '.join(PARTS)}, as ImageMethod in explainers/protocol.py says"
+        )
+    return found
