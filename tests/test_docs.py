@@ -9,10 +9,15 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = [
-    part.partition("```")[0]
-    for part in (ROOT / "docs/captum.md").read_text().split("```python\n")[1:]
-]
+
+
+def blocks(page):
+    """The blocks of Python on a page, in their order."""
+    parts = (ROOT / "docs" / page).read_text().split("```python\n")[1:]
+    return [part.partition("```")[0] for part in parts]
+
+
+BLOCKS = blocks("captum.md")
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients"),
@@ -119,3 +124,41 @@ def test_what_the_page_says_of_its_image_and_its_layers(begun):
     (layers,) = (block for block in BLOCKS if "LayerGradCam" in block)
     run(layers, begun)
     assert bool(begun["cells"].any())
+
+
+@pytest.fixture(scope="module")
+def own():
+    """The names that the page on detectors of one's own leaves, its blocks run in order."""
+    names = {}
+    for block in blocks("own_detector.md"):
+        run(block, names)
+    return names
+
+
+def test_the_page_on_own_detectors_runs(own):
+    assert own["maps"][0].heatmap.shape == (48, 64)
+    assert float(own["maps"][0].heatmap.abs().max()) > 0
+    assert len(own["inspection"].verdicts) == len(own["inspection"].detections) > 0
+    assert [target.name for target in own["seen"]] == ["knife"]
+    assert own["heat"].heatmap.isfinite().all()
+    assert sorted(own["best"]) == [0, 1, 2]
+    assert [one.target.name.split(":")[0] for one in own["several"]].count("age") == 1
+
+
+def test_objectness_times_class_is_what_the_page_says(own):
+    logits = torch.linspace(-9, 9, 13, dtype=torch.float64)
+    a, b = torch.meshgrid(logits, logits, indexing="ij")
+    found, p = own["log_odds_of_product"](a, b), a.sigmoid() * b.sigmoid()
+    torch.testing.assert_close(found, torch.logit(p))
+    assert bool(own["log_odds_of_product"](*torch.full((2, 1), 60.0)).isfinite())
+    output = own["detector"].module(own["detector"].frame((48, 64)).to_input(own["image"][None]))
+    with torch.no_grad():
+        reported = output[..., 4:5].sigmoid() * output[..., 5:].sigmoid()
+    target = own["found"].target(0)
+    assert target.score == pytest.approx(float(reported[0, target.candidate].max()), rel=1e-5)
+
+
+def test_the_detector_of_the_page_is_short():
+    first = blocks("own_detector.md")[0]
+    decoder = first[first.index("def log_odds_of_product") : first.index("image = ")]
+    assert len(decoder.splitlines()) <= 30
