@@ -78,7 +78,53 @@ def classifier():
     return Classes(), lambda one: ImageClassifier(one, layout, HERE)
 
 
-MAKERS = {"yolo": yolo, "torchvision": torchvision, "classifier": classifier}
+class Cells(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.levels, self.last = Levels(), nn.Conv2d(32, 2, 1)
+
+    def forward(self, pixels):
+        return self.last(self.levels(pixels)["0"]).flatten(2).transpose(1, 2)
+
+
+def boxed(logits):
+    """A decoder: one box of 4 x 4 pixels a cell, none of which moves."""
+    low = torch.cartesian_prod(*[torch.arange(16.0)] * 2).flip(1) * 4
+    return torch.cat([low, low + 4], dim=1).expand(len(logits), -1, -1), logits
+
+
+class Heads(Classes):
+    def forward(self, pixels):
+        logits = super().forward(pixels)
+        return {"chosen": logits, "alone": logits[:, 0]}
+
+
+def own_network():
+    return Cells(), lambda one: xd.wrap_network(one, boxed, NAMES, size=64)
+
+
+def own_classifier():
+    heads = {"chosen": NAMES, "alone": ("there",)}
+    return Heads(), lambda one: xd.wrap_classifier(one, heads, size=64, multi_label=["alone"])
+
+
+def yolo_in_memory():
+    return yolo()[0], lambda one: xd.load_detector(one, imgsz=64)
+
+
+def torchvision_in_memory():
+    return torchvision()[0], lambda one: xd.load_detector(one, class_names=NAMES)
+
+
+MAKERS = {
+    "yolo": yolo,
+    "torchvision": torchvision,
+    "classifier": classifier,
+    "own network": own_network,
+    "own classifier": own_classifier,
+    "yolo in memory": yolo_in_memory,
+    "torchvision in memory": torchvision_in_memory,
+}
 
 
 @pytest.fixture(params=MAKERS)
