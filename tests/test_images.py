@@ -267,6 +267,22 @@ def test_what_is_no_image_is_said(source, words):
         load_image(source)
 
 
+def test_colours_in_the_order_of_opencv_are_turned(tmp_path):
+    plain, turned = picture(), np.ascontiguousarray(picture()[..., ::-1])
+    assert torch.equal(load_image(turned, order="bgr"), as_tensor(plain))
+    assert torch.equal(load_image(as_tensor(turned), order="bgr"), as_tensor(plain))
+    opaque = np.dstack([turned, np.full(turned.shape[:2], 255, np.uint8)])
+    assert torch.equal(load_image(opaque, order="bgr"), as_tensor(plain))
+    Image.fromarray(plain).save(tmp_path / "a.png")
+    for known in (tmp_path / "a.png", Image.fromarray(plain)):
+        assert torch.equal(load_image(known, order="bgr"), as_tensor(plain))
+
+
+def test_an_order_that_is_none_is_said():
+    with pytest.raises(InputError, match="order is 'grb'; expected 'rgb', or 'bgr'"):
+        load_image(picture(), order="grb")
+
+
 def test_eight_bit_tensors_say_what_to_do():
     with pytest.raises(InputError, match="divide 8-bit values by 255"):
         load_image(torch.full((3, 4, 4), 200, dtype=torch.uint8))

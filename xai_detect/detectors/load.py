@@ -172,7 +172,7 @@ def _ultralytics(
 
 
 def _foreign(
-    name: str, domain: str, device: torch.device, imgsz: int | None, engine: str
+    name: str, domain: str, device: torch.device, imgsz: Sides | None, engine: str
 ) -> Detector:
     """A detector that another package registered.
 

@@ -150,13 +150,16 @@ class Frame:
         rounded = (image * 255).round().clamp(0, 255).to(torch.uint8)
         if self.resampling != "linear":
             return self._resized(rounded[None])[0].float() / 255
-        pixels = rounded.permute(1, 2, 0).numpy()
-        if pixels.shape[:2] != self.content_size:
-            height, width = self.content_size
-            pixels = cv2.resize(
-                np.ascontiguousarray(pixels), (width, height), interpolation=cv2.INTER_LINEAR
-            )
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+        if rounded.shape[1:] == self.content_size:
+            return rounded.float() / 255
+        height, width = self.content_size
+        pixels = cv2.resize(
+            np.ascontiguousarray(rounded.permute(1, 2, 0).cpu().numpy()),
+            (width, height),
+            interpolation=cv2.INTER_LINEAR,
+        )
+        placed = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return placed.to(image.device).float() / 255
 
     def pull_back(self, gradient: Float[Tensor, "k c i j"]) -> Float[Tensor, "k c h w"]:
         """Turn gradients at the input into gradients at the image (the chain rule).

@@ -23,6 +23,7 @@ from xai_detect.errors import InputError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+ORDERS = ("rgb", "bgr")
 MAX_PIXELS = 100_000_000
 """Larger images are refused: a small file can claim a size that fills the memory."""
 
@@ -51,27 +52,47 @@ def read_at(bits: int | None) -> None:
     _depth.set(bits)
 
 
-def load_image(source: Source, depth: int | None = None) -> Float[Tensor, "3 h w"]:
-    """Read an image.
+def check_order(order: str) -> None:
+    """Check the name of an order of colours.
+
+    Raises:
+        InputError: If there is no such order.
+    """
+    if order not in ORDERS:
+        raise InputError(f"order is {order!r}; expected 'rgb', or 'bgr' for images from OpenCV")
+
+
+def load_image(
+    source: Source, depth: int | None = None, *, order: str = "rgb"
+) -> Float[Tensor, "3 h w"]:
+    """Read an image as RGB; arrays are taken for RGB too, those of OpenCV need ``order="bgr"``.
 
     Args:
         source: A file, its bytes, or a binary stream of them; a PIL image; an array ``(H, W)``,
-            ``(H, W, 3)`` or ``(H, W, 4)`` in RGB order of uint8, uint16 or float in [0, 1]; or a
-            tensor ``(3, H, W)`` float in [0, 1].
+            ``(H, W, 3)`` or ``(H, W, 4)`` of uint8, uint16 or float in [0, 1]; or a tensor
+            ``(3, H, W)`` float in [0, 1], on any device.
         depth: Bits of the values of 16-bit images, 8 to 16. None takes what ``read_at`` set, else
             12 or 8 where no value is above these (a log line says so), else 16.
+        order: Of the colours in an array or a tensor: ``rgb`` or ``bgr``, opacity last. Files and
+            PIL images know their own.
+
+    Returns:
+        Float32 in main memory, a copy.
 
     Raises:
-        InputError: If the file is missing, empty, damaged, too large or no image, or the array
-            has another shape, type or range.
+        InputError: If the file is missing, empty, damaged, too large or no image, the array has
+            another shape, type or range, or there is no such order.
     """
+    check_order(order)
     bits = _depth.get() if depth is None else depth
     if bits is not None and not 8 <= bits <= 16:
         raise InputError(f"depth is {bits}; expected 8 to 16 bits")
     if isinstance(source, Tensor):
-        return _checked(source.detach().to("cpu", torch.float32, copy=True), "the tensor")
+        image = _checked(source.detach().to("cpu", torch.float32, copy=True), "the tensor")
+        return image.flip(0) if order == "bgr" else image
     if isinstance(source, np.ndarray):
-        return _from_array(source, "the array", bits)
+        image = _from_array(source, "the array", bits)
+        return image.flip(0) if order == "bgr" else image
     if isinstance(source, Image.Image):
         return _from_pil(source, "the PIL image", bits)
     if isinstance(source, bytes | bytearray | memoryview):
