@@ -11,7 +11,7 @@ from xai_detect.detectors.yolo.detector import UltralyticsDetector
 from xai_detect.errors import TargetError
 from xai_detect.inspection.image import detect
 from xai_detect.trust.probability import FINER
-from xai_detect.trust.scene import look
+from xai_detect.trust.scene import look, look_all
 from xai_detect.values.detections import Provenance
 from xai_detect.values.frame import Placed
 from xai_detect.values.images import load_image
@@ -108,3 +108,24 @@ def test_one_pass_tells_detections_and_the_predictions_behind_them(detector):
     named = detector.named(placed.pixels)
     torch.testing.assert_close(whole.raw.probabilities, named.raw.probabilities)
     assert len(look(detector, placed, 1.0)[0]) == 0
+
+
+def test_images_that_fill_the_same_input_share_a_pass(detector):
+    sizes = [SIZE, (2 * SIZE[0], 2 * SIZE[1]), SIZE, (SIZE[1] + 64, SIZE[0])]
+    images = [
+        Placed.of(blobs(1, size, seed)[0], detector.frame(size)) for seed, size in enumerate(sizes)
+    ]
+    alike = {image.frame.input_size for image in images}
+    assert len(alike) == 2
+    batches = []
+    hook = detector.module.register_forward_pre_hook(lambda _, given: batches.append(len(given[0])))
+    try:
+        together = look_all(detector, images, 0.2)
+    finally:
+        hook.remove()
+    assert sorted(batches) == [1, 3]
+    for image, (found, whole) in zip(images, together, strict=True):
+        alone, apart = look(detector, image, 0.2)
+        assert found.image_size == image.frame.image_size
+        torch.testing.assert_close(found.boxes, alone.boxes, rtol=1e-3, atol=0.05)
+        torch.testing.assert_close(whole.raw.probabilities, apart.raw.probabilities)

@@ -109,9 +109,15 @@ class SharingDetector(RawDetector, Protocol):
     """A detector that tells its detections and the predictions behind them from one pass."""
 
     def look(
-        self, pixels: Float[Tensor, "1 3 i j"], frame: Frame, confidence: float = 0.25
-    ) -> tuple[Detections, "Named"]:
-        """What ``detect`` and ``named`` give for one input."""
+        self, pixels: Float[Tensor, "b 3 i j"], frames: Sequence[Frame], confidence: float = 0.25
+    ) -> tuple[list[Detections], "Named"]:
+        """What ``detect`` and ``named`` give for a batch.
+
+        Args:
+            pixels: RGB in [0, 1].
+            frames: How each image was placed; they may be of images of several sizes.
+            confidence: Detections at or below it are dropped.
+        """
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from xai_detect.detectors.place import Image, place
-from xai_detect.detectors.protocol import Detector
+from xai_detect.detectors.protocol import Detector, Named
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.methods import build_method
 from xai_detect.explainers.protocol import Method
@@ -51,6 +51,8 @@ def inspect(
     language: str = "en",
     source: str | None = None,
     detections: Detections | None = None,
+    whole: Named | None = None,
+    order: str = "rgb",
 ) -> Inspection:
     """Find the objects in one image, and say of each what decides it and how far to believe it.
 
@@ -74,6 +76,8 @@ def inspect(
         source: What the record calls the image; None takes the path, or ``image``.
         detections: What this detector found in the image, if that is known already; all of it is
             judged, whatever ``confidence``.
+        whole: The predictions behind these, if they are known too; else they cost one more pass.
+        order: Of the colours in an array or a tensor: ``rgb``, or ``bgr`` as OpenCV gives them.
 
     Raises:
         InputError: If the image, a name or a threshold is wrong, or the detections are those of an
@@ -81,8 +85,7 @@ def inspect(
     """
     spend, added = budget_named(budget), _method(method)
     rival = None if as_class is None else label_of(as_class, detector.class_names)
-    placed = image if isinstance(image, Placed) else place(detector, load_image(image))
-    whole = None
+    placed = image if isinstance(image, Placed) else place(detector, load_image(image, order=order))
     if detections is None:
         detections, whole = look(detector, placed, confidence)
     weighed = weigh(
@@ -92,7 +95,7 @@ def inspect(
     targets = list(detections)
     asked: list[Asked | None] = [None] * len(targets)
     if rival is not None:
-        asked = _asked(detector, placed, targets, rival, policy, language)
+        asked = _asked(detector, placed, targets, whole, rival, policy, language)
     maps: list[Explanation | None] = [None] * len(targets)
     if added is not None:
         maps = list(explain(added, detector, placed, targets))
@@ -118,12 +121,16 @@ def _asked(
     detector: Detector,
     placed: Placed,
     targets: Sequence[Target],
+    whole: Named | None,
     label: int,
     policy: Policy,
     language: str,
 ) -> list[Asked | None]:
     """Whether the detector sees a class in each of the boxes."""
-    (whole,) = predictions(detector, placed.pixels, placed.frame)
+    if not targets:
+        return []
+    if whole is None:
+        (whole,) = predictions(detector, placed.pixels, placed.frame)
     words, name = catalogue(language), detector.class_names[label]
     found: list[Asked | None] = []
     for target in targets:

@@ -4,7 +4,8 @@ Masks, boxes and copies are over content pixels: what is hidden is hidden at the
 the network sees the image, so that neither an answer nor its cost depends on the photograph's size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -143,12 +144,69 @@ def predictions(detector: Detector, pixels: Float[Tensor, "n 3 i j"], frame: Fra
     return [_as_raw(reported, frame) for reported in detector.detect(pixels, frame, FAINT)]
 
 
-def look(detector: Detector, placed: Placed, confidence: float = 0.25) -> tuple[Detections, Named]:
+class Looked(NamedTuple):
+    """What a detector finds in an image.
+
+    Attributes:
+        detections: What it reports.
+        whole: The predictions behind them; None where they were not asked for, as where nothing
+            was found and asking costs a pass.
+    """
+
+    detections: Detections
+    whole: Named | None
+
+
+def look(detector: Detector, placed: Placed, confidence: float = 0.25) -> Looked:
     """What a detector finds in an image, and the predictions behind it; one pass where it can."""
+    return look_all(detector, [placed], confidence)[0]
+
+
+def look_all(
+    detector: Detector,
+    images: Sequence[Placed],
+    confidence: float = 0.25,
+    *,
+    predicted: bool = True,
+) -> list[Looked]:
+    """The same for several images; inputs of one size share forward passes.
+
+    Args:
+        detector: Who is asked.
+        images: In any order; the answers come in the same.
+        confidence: Detections at or below it are dropped.
+        predicted: Whether the predictions are asked for where they cost a pass of their own.
+    """
+    sharing = isinstance(detector, SharingDetector)
+    alike: dict[Hashable, list[int]] = {}
+    for row, placed in enumerate(images):
+        # What only detects maps a whole batch back by one frame.
+        alike.setdefault(placed.frame.input_size if sharing else placed.frame, []).append(row)
+    found: dict[int, Looked] = {}
+    for rows in alike.values():
+        most = fitting_batch(detector, images[rows[0]].frame)
+        for start in range(0, len(rows), most):
+            some = rows[start : start + most]
+            together = [images[row] for row in some]
+            answers = _look_together(detector, together, confidence, predicted)
+            found.update(zip(some, answers, strict=True))
+    return [found[row] for row in range(len(images))]
+
+
+def _look_together(
+    detector: Detector, images: Sequence[Placed], confidence: float, predicted: bool
+) -> list[Looked]:
+    pixels = torch.cat([placed.pixels for placed in images])
     if isinstance(detector, SharingDetector):
-        return detector.look(placed.pixels, placed.frame, confidence)
-    found = detector.detect(placed.pixels, placed.frame, confidence)[0]
-    return found, predictions(detector, placed.pixels, placed.frame)[0]
+        reported, whole = detector.look(pixels, [placed.frame for placed in images], confidence)
+        return [Looked(found, _single(whole, row)) for row, found in enumerate(reported)]
+    frame = images[0].frame
+    reported = detector.detect(pixels, frame, confidence)
+    asked = [row for row, found in enumerate(reported) if predicted and len(found)]
+    answers = iter(predictions(detector, pixels[asked], frame) if asked else ())
+    return [
+        Looked(found, next(answers) if row in asked else None) for row, found in enumerate(reported)
+    ]
 
 
 def lead(log_odds: Float[Tensor, "n c"], label: int) -> Float[Tensor, "n"]:

@@ -133,13 +133,14 @@ class UltralyticsDetector:
         return [self._select(*row, frame, confidence) for row in rows]
 
     def look(
-        self, pixels: Float[Tensor, "1 3 i j"], frame: Frame, confidence: float = 0.25
-    ) -> tuple[Detections, Named]:
+        self, pixels: Float[Tensor, "b 3 i j"], frames: Sequence[Frame], confidence: float = 0.25
+    ) -> tuple[list[Detections], Named]:
         """What ``detect`` and ``named`` give, from one pass."""
         _check_confidence(confidence)
         found = self.named(pixels)
-        (places,), (chances,) = found.raw.boxes[:, :, 0], found.raw.probabilities
-        return self._select(chances, places, found.candidates[0], frame, confidence), found
+        places, chances = found.raw.boxes[:, :, 0], found.raw.probabilities
+        rows = zip(chances, places, found.candidates, frames, strict=True)
+        return [self._select(*row, confidence) for row in rows], found
 
     def _select(
         self, scores: Tensor, boxes: Tensor, candidates: Tensor, frame: Frame, confidence: float
