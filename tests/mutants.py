@@ -35,7 +35,12 @@ PACKAGE = ROOT / "xai_detect"
 FOLDERS = ("scores", "measures", "evaluation", "values")
 #: Nearest tests by module, quick ones first.
 TESTS = {
+    "batch/each": ("test_many.py",),
+    "batch/given": ("test_many.py",),
+    "batch/header": ("test_many.py",),
     "batch/references": ("test_references.py",),
+    "batch/stream": ("test_many.py",),
+    "batch/video": ("test_video.py",),
     "data/coco_boxes": ("test_cases.py",),
     "data/fields": ("test_cases.py",),
     "data/folders": ("test_cases.py",),
@@ -57,6 +62,7 @@ TESTS = {
     "explainers/parchgrad/channels": ("test_parchgrad.py",),
     "explainers/parchgrad/counted": ("test_parchgrad.py",),
     "explainers/parchgrad/moments": ("test_parchgrad.py",),
+    "inspection/ahead": ("test_many.py", "test_evaluation.py"),
     "measures/detection": ("test_detection_measures.py",),
     "measures/grouping": ("test_grouping.py",),
     "measures/matching": ("test_matching.py", "test_detection_measures.py"),

@@ -68,7 +68,7 @@ def toys(tmp_path):
 def inspector(detector, probability, level=Level.TRUSTED, reason=Answer.OBJECT, outside=math.nan):
     """Judges every detection alike, with a probability by target."""
 
-    def judge(placed, source, found):
+    def judge(placed, source, found, _whole=None):
         nothing = (None,) * len(found)
         return Inspection(
             source=source,
@@ -309,10 +309,10 @@ def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
     detector = ToyDetector()
     judge = inspector(detector, lambda _: 0.5)
 
-    def failing(image, source, found):
+    def failing(image, source, found, whole):
         if source == "one.png":
             raise ExplainError("the map is not finite")
-        return judge(image, source, found)
+        return judge(image, source, found, whole)
 
     result = evaluate(detector, toys, inspector=failing)
     assert result.n_images == 3
@@ -321,7 +321,7 @@ def test_an_explanation_that_fails_costs_the_verdicts_of_that_image_only(toys):
 
 
 def test_an_image_that_no_method_can_explain_keeps_its_detections(toys):
-    def refusing(_image, _source, _found):
+    def refusing(_image, _source, _found, _whole):
         raise InputError("too small for a mask cell")
 
     plain, result = (evaluate(ToyDetector(), toys, inspector=one) for one in (None, refusing))
@@ -339,7 +339,7 @@ def searched(monkeypatch):
     plain = detector.detect
 
     def detect(pixels, frame, confidence=0.25):
-        asked.append(confidence)
+        asked.extend([confidence] * len(pixels))
         return plain(pixels, frame, confidence)
 
     monkeypatch.setattr(detector, "detect", detect)
@@ -359,7 +359,7 @@ def test_an_image_is_searched_and_matched_once(toys, searched, monkeypatch, expl
 
 
 def test_an_image_without_an_explanation_is_searched_once(toys, searched):
-    def refusing(_image, _source, _found):
+    def refusing(_image, _source, _found, _whole):
         raise InputError("too small for a mask cell")
 
     detector, asked = searched
@@ -372,7 +372,7 @@ def test_what_is_judged_is_what_the_detector_finds_at_the_threshold(toys, confid
     detector, handed = ToyDetector(), []
     plain = inspector(detector, lambda _: 0.5)
 
-    def judge(image, source, found):
+    def judge(image, source, found, _whole):
         handed.append((found, xd.detect(detector, image, confidence)))
         return plain(image, source, found)
 
@@ -394,7 +394,7 @@ def test_a_run_that_found_other_detections_is_matched_anew(toys):
     detector = ToyDetector()
     plain = inspector(detector, lambda _: 0.5)
 
-    def remembering(image, source, _found):
+    def remembering(image, source, _found, _whole):
         limit = 0.99 if source == "one.png" else 0.25  # nothing, or what is there
         return plain(image, source, xd.detect(detector, image, limit))
 
@@ -453,7 +453,7 @@ def test_detections_are_judged_as_inspect_judges_them_unless_told_otherwise(toys
 def test_what_decides_is_counted_by_class_and_level(toys):
     detector = ToyDetector()
 
-    def judge(placed, source, found):
+    def judge(placed, source, found, _whole):
         reason = Answer.SURROUNDINGS if source == "two.png" else Answer.OBJECT
         level = Level.UNTRUSTED if source == "two.png" else Level.TRUSTED
         outside = 1.0 if source == "two.png" else 0.0
@@ -560,7 +560,7 @@ def test_a_full_disk_ends_the_evaluation(toys):
     """Verdicts that cannot be kept would be lost, one image after the other."""
     asked = []
 
-    def judge(_placed, source, _found):
+    def judge(_placed, source, _found, _whole):
         asked.append(source)
         raise DiskError("the disk is full, x could not be written; free some space")
 

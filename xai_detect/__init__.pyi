@@ -1,3 +1,4 @@
+from .batch.stream import inspect_many
 from .data.read import read_dataset
 from .detectors.classifier.files import save_classifier
 from .detectors.classifier.load import build_classifier, load_classifier
@@ -58,6 +59,7 @@ __all__ = [
     "from_ultralytics",
     "gallery",
     "inspect",
+    "inspect_many",
     "judge",
     "load_classifier",
     "load_detector",

@@ -36,26 +36,25 @@ def inspect(
     as_json: options.AsJson = False,
 ) -> None:
     """Find objects, say what decides each, and which detections can be trusted."""
-    from xai_detect.batch.many import inspect_all
-    from xai_detect.batch.sources import find_sources
-    from xai_detect.commands import ending, judging, prepare
-    from xai_detect.commands.usual import with_usual
+    from xai_detect.batch import each, given, sources
+    from xai_detect.commands import ending, judging, prepare, usual
     from xai_detect.output.run import open_run
 
-    sources, as_class = find_sources(source), options.asked_class(asked, fail_on)
+    paths, as_class = sources.find_sources(source), options.asked_class(asked, fail_on)
     agreed = judging.terms(budget, policy, lang, method, setting, prevalence)
     found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
-    known = prepare.ground_truth(truth, found.class_names, agreed.words)
     judge = judging.judge(
-        found, agreed, sources, references=references, other=second, device=device, out=out,
+        found, agreed, paths, references=references, other=second, device=device, out=out,
         as_class=as_class, foreground=foreground,
     )  # fmt: skip
-    known = with_usual(known, judge)
-    given = {"truth": truth, "engine": engine, "foreground": foreground, "depth": depth}
-    header = judge.header(conf, iou, given, known)
+    known = usual.with_usual(prepare.ground_truth(truth, found.class_names, agreed.words), judge)
+    further = {"truth": truth, "engine": engine, "foreground": foreground, "depth": depth}
+    header = judge.header(conf, iou, further, known)
     run = open_run(out, header, prepare.command(), copy_images=copy_images)
-    held = run.recognise(sources)
-    judging.tell_work(judge, [path for path in sources if path not in held], conf, len(held), out)
-    with progress.work(run, "inspecting", len(sources), agreed.words) as step:
-        inspect_all(found, sources, run, judge, held=held, confidence=conf, step=step, truth=known)
-    ending.tell_run(run.finish(), {str(path) for path in sources}, as_json, fail_on)
+    held = run.recognise(paths)
+    judging.tell_work(judge, [path for path in paths if path not in held], conf, len(held), out)
+    with progress.work(run, "inspecting", len(paths), agreed.words) as step:
+        files = map(given.Item.of, paths)
+        for _ in each.inspect_each(found, files, judge, conf, run, held=held, truth=known):
+            step()
+    ending.tell_run(run.finish(), {str(path) for path in paths}, as_json, fail_on)

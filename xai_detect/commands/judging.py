@@ -8,12 +8,13 @@ from typing import Any
 from jaxtyping import Bool
 from torch import Tensor
 
+from xai_detect.batch.header import header_of
 from xai_detect.batch.many import expected_seconds, remembered
 from xai_detect.batch.references import looked_at
 from xai_detect.commands import options, prepare, progress, questions
 from xai_detect.commands.tried import Tried, tried
 from xai_detect.data.records import Dataset
-from xai_detect.detectors.protocol import Detector
+from xai_detect.detectors.protocol import Detector, Named
 from xai_detect.errors import InputError
 from xai_detect.evaluation import outcomes
 from xai_detect.evaluation.alike import Gallery
@@ -21,7 +22,7 @@ from xai_detect.evaluation.evaluate import Inspector
 from xai_detect.evaluation.outcomes import GroundTruth
 from xai_detect.explainers.explain import require
 from xai_detect.explainers.methods import build_method
-from xai_detect.explainers.protocol import Method, settings_of
+from xai_detect.explainers.protocol import Method
 from xai_detect.inspection.image import inspect
 from xai_detect.output.folder.header import TRUTH, Header
 from xai_detect.output.run import open_run
@@ -113,7 +114,9 @@ class Judge:
     paths: Mapping[str, str] = field(default_factory=dict)
     gallery: Gallery | None = None
 
-    def __call__(self, image: Placed, name: str, detections: Detections) -> Inspection:
+    def __call__(
+        self, image: Placed, name: str, detections: Detections, whole: Named | None
+    ) -> Inspection:
         """Judge what was found in an image."""
         file = self.paths.get(name, name)
         found = inspect(
@@ -121,7 +124,7 @@ class Judge:
             references=self.tried.beside(file), method=self.terms.method,
             as_class=self.as_class, policy=self.terms.policy, second=self.second,
             foreground=self.foreground,
-            language=self.terms.words.language, detections=detections, source=name,
+            language=self.terms.words.language, detections=detections, whole=whole, source=name,
         )  # fmt: skip
         if self.gallery is None:
             return found
@@ -147,26 +150,14 @@ class Judge:
             for name, value in given.items()
             if value is not None and (name, value) != ("engine", "eager")
         }
-        if self.second is not None:
-            other = self.second.detector.provenance
-            further["second"] = f"{other.name} {other.sha256[:12]}".strip()
         if self.tried.truth:
             further[TRUTH] = self.tried.truth
-        method = self.terms.method
-        return Header(
-            provenance=self.detector.provenance,
-            class_names=self.detector.class_names,
-            method="" if method is None else method.name,
-            settings={} if method is None else settings_of(method),
-            confidence=confidence,
-            asked=self.as_class,
-            limits=self.terms.policy.limits,
-            budget=self.terms.budget.name,
-            references=self.tried.names,
-            lang=self.terms.words.language,
+        return header_of(
+            self.detector, confidence, budget=self.terms.budget.name, policy=self.terms.policy,
+            method=self.terms.method, references=self.tried.names, as_class=self.as_class,
+            second=self.second, language=self.terms.words.language, options={"iou": iou, **further},
             category_ids=() if known is None else known.category_ids,
-            options={"iou": iou, **further},
-        )
+        )  # fmt: skip
 
 
 def judge(

@@ -18,11 +18,11 @@ from torch import Tensor
 from xai_detect.data.classes import fitted, pair_classes, pairing_line, relabel, select
 from xai_detect.data.problems import Problems
 from xai_detect.data.records import Dataset
-from xai_detect.detectors.place import place
-from xai_detect.detectors.protocol import Detector
+from xai_detect.detectors.protocol import Detector, Named
 from xai_detect.errors import DiskError, InputError, XaiDetectError
 from xai_detect.evaluation.figures import Evaluation
-from xai_detect.inspection.image import detect, inspect
+from xai_detect.inspection.ahead import BATCH, Seen, check_together, look_ahead
+from xai_detect.inspection.image import inspect
 from xai_detect.measures.detection import average_precision, threshold_curve
 from xai_detect.measures.matching import Counts, Matches, confusion, counts_per_class, match
 from xai_detect.measures.mistakes import mistakes
@@ -37,8 +37,9 @@ from xai_detect.values.truth import Scan, Truth
 LOWEST_CONFIDENCE = 0.001
 """Detections above this enter AP, as in the detectors' own validation."""
 
-Inspector = Callable[[Placed, str, Detections], Inspection]
-"""Explains and judges detections, given the placed image, its name and what is to be judged."""
+Inspector = Callable[[Placed, str, Detections, Named | None], Inspection]
+"""Explains and judges detections, given the placed image, its name, what is to be judged, and the
+predictions behind that; None where these are not known."""
 
 Relabel = Callable[[Detections], tuple[Detections, list[int]]]
 
@@ -79,6 +80,7 @@ def evaluate(
     explain: bool = True,
     inspector: Inspector | None = None,
     progress: Callable[[int, int], None] | None = None,
+    batch: int = BATCH,
     seed: int = 0,
 ) -> Evaluation:
     """Run a detector over a data set and hold detections and verdicts against the truth.
@@ -93,16 +95,19 @@ def evaluate(
         confidence: Operating threshold in [0.001, 1], one for all classes or some with their own;
             detections above it are judged.
         explain: Whether to explain and judge them; by far the slowest part.
-        inspector: Explains and judges the detections of one image, given the image, its name and
-            these detections; None means ``inspect``. A run that was begun before can hand out its
-            results.
+        inspector: Explains and judges the detections of one image, given the image, its name,
+            these detections and the predictions behind them; None means ``inspect``. A run that was
+            begun before can hand out its results.
         progress: Called after each image with the number done and the number of all.
+        batch: Images that are read before they are looked at together.
         seed: Of the bootstrap intervals.
 
     Raises:
         InputError: If no class of the detector is one of the data set's, a threshold is outside
-            [0.001, 1] or names a class that the detector does not have, or no image can be read.
+            [0.001, 1] or names a class that the detector does not have, ``batch`` is below 1, or
+            no image can be read.
     """
+    check_together(batch)
     thresholds = Thresholds.of(confidence)
     if not thresholds.lowest >= LOWEST_CONFIDENCE:
         raise InputError(
@@ -116,14 +121,17 @@ def evaluate(
         judge = inspector or _inspector(detector)
     problems, seen = Problems(), []
     own_labels = partial(relabel, labels=labels, class_names=dataset.class_names)
-    for done, scan in enumerate(dataset.scans, start=1):
-        try:
-            image = _see(detector, scan, thresholds, own_labels, judge)
-        except DiskError:
-            raise
-        except InputError as error:
-            problems.image(scan.path, error)
-        else:
+    looked = look_ahead(
+        detector, dataset.scans, lambda scan: load_image(scan.path), LOWEST_CONFIDENCE,
+        batch=batch, predicted=explain,
+    )  # fmt: skip
+    for done, (scan, found) in enumerate(looked, start=1):
+        if isinstance(found, InputError) and not isinstance(found, DiskError):
+            problems.image(scan.path, found)
+        elif isinstance(found, XaiDetectError):
+            raise found
+        elif found is not None:
+            image = _see(scan, found, thresholds, own_labels, judge)
             seen.append(image)
             if image.unexplained:
                 problems.note(scan.name, f": {image.unexplained}; its verdicts are left out")
@@ -139,18 +147,19 @@ def evaluate(
 
 
 def _inspector(detector: Detector) -> Inspector:
-    return lambda image, name, found: inspect(detector, image, detections=found, source=name)
+    return lambda image, name, found, whole: inspect(
+        detector, image, detections=found, whole=whole, source=name
+    )
 
 
 def _see(
-    detector: Detector,
     scan: Scan,
+    looked: Seen,
     thresholds: Thresholds,
     own_labels: Relabel,
     judge: Inspector | None,
 ) -> _Seen:
-    image = place(detector, load_image(scan.path))
-    found = detect(detector, image, LOWEST_CONFIDENCE)
+    found = looked.detections
     detections, rows = own_labels(found)
     above = thresholds.keep(found)
     truth = scan.truth()
@@ -160,7 +169,7 @@ def _see(
         return seen()
     asked = select(found, above.nonzero().flatten())
     try:
-        inspection = judge(image, scan.name, asked)
+        inspection = judge(looked.placed, scan.name, asked, looked.whole)
     except DiskError:  # the judge keeps its verdicts somewhere: without room, going on is no use
         raise
     except XaiDetectError as error:
