@@ -569,7 +569,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_call_goes_on(call, monkeypatch):
 
 
 def test_ctrl_c_in_an_evaluation_is_exit_code_130(toy, scans, call, monkeypatch):
-    interrupting(monkeypatch, toy, "detect", after=2)
+    interrupting(monkeypatch, toy, "detect", after=1)
     code, out, err = call("evaluate", coco(scans), "--images", "scans", "--no-explain")
     assert (code, out) == (130, "")
     assert "interrupted" in err
