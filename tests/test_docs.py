@@ -162,3 +162,16 @@ def test_the_detector_of_the_page_is_short():
     first = blocks("own_detector.md")[0]
     decoder = first[first.index("def log_odds_of_product") : first.index("image = ")]
     assert len(decoder.splitlines()) <= 30
+
+
+def test_the_page_on_many_images_runs_from_top_to_bottom(tmp_path, monkeypatch):
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks("many_images.md"):
+        run(block, names)
+    assert len(names["levels"]) == len(names["again"]) == len(names["kept"].records) == 3
+    assert [len(levels) for levels in names["levels"].values()] == [0, 1, 1]
+    assert names["kept"].status == "done"
+    assert names["names"] == ["image-000000", "image-000001"]
+    assert names["in_turn"] == [found.source for found in names["both"]]
