@@ -41,8 +41,15 @@ check-long: setup
 	$(MAKE) mutants
 
 # needs Chromium: apt-get install chromium chromium-driver
-check-browser: setup
+check-browser: setup build/axe.min.js
 	$(BIN)/python -m pytest -m browser
+
+# checks of accessibility; without npm they are skipped
+AXE := axe-core-4.14.1
+
+build/axe.min.js:
+	mkdir -p build
+	-cd build && npm pack --silent $(subst core-,core@,$(AXE)) && tar xzf $(AXE).tgz --strip-components=1 package/axe.min.js
 
 # golden digests of the simulator; only together with a new SIMULATOR
 digests: setup
