@@ -275,8 +275,8 @@ def test_voc_in_shares_of_the_image_is_told(tmp_path):
     ("content", "said"),
     [
         (b'<?xml version="1.0" encoding="klingon"?><annotation/>', "'klingon', which is unknown"),
-        (b'<?xml version="1.0" encoding="shift_jis"?><a>\x81</a>', "no text in the encoding"),
-        (b"\x00\x01\x02", "is not a text file"),
+        (b'<?xml version="1.0" encoding="shift_jis"?><a>\x81</a>', "text file, nor one in cp932"),
+        (b"\x00\x01\x02", "is not a UTF-8 text file"),
         (b'<?xml version="1.0" encoding="hex"?><annotation/>', "which is unknown"),
     ],
 )

@@ -88,7 +88,7 @@ def read_text(path: Path) -> str:
         if content.startswith(mark):
             return _decoded(content.removeprefix(mark), encoding, path)
     if b"\0" in content:
-        raise InputError(f"{path} is not a text file; expected one in UTF-8")
+        raise InputError(f"{path} is not a UTF-8 text file; save it as one")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
@@ -105,7 +105,7 @@ def _decoded(content: bytes, encoding: str, path: Path) -> str:
         ) from error
     except ValueError as error:
         raise InputError(
-            f"{path} is no text in the encoding {encoding}; save it as UTF-8"
+            f"{path} is not a UTF-8 text file, nor one in {encoding}; save it as UTF-8"
         ) from error
 
 
