@@ -174,4 +174,5 @@ def test_the_page_on_many_images_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert [len(levels) for levels in names["levels"].values()] == [0, 1, 1]
     assert names["kept"].status == "done"
     assert names["names"] == ["image-000000", "image-000001"]
-    assert names["in_turn"] == [found.source for found in names["both"]]
+    assert names["in_turn"] == list(names["levels"])[:2]
+    assert [found.source for found in names["both"]] == names["files"][:2]
