@@ -212,7 +212,7 @@ def main() -> None:
     }  # fmt: skip
     choice = parchgrad_report.write(given.kept, machine, settings)
     parchgrad_picture.draw(
-        parchgrad_picture.drawn(Variant(*choice)), parchgrad_report.RESULTS / "parchgrad.jpg"
+        parchgrad_picture.drawn(Variant.of(choice)), parchgrad_report.RESULTS / "parchgrad.jpg"
     )
 
 
