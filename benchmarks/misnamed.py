@@ -121,7 +121,7 @@ def figures(rows: list[Row]) -> Row:
             *wilson(sum(row["reason"] == "surroundings" for row in wrong), count),
         ],
         "evidence outside": sum(row["outside"] == 1 for row in wrong),
-        "median share of the class map on the object": float(np.median(held)),
+        "median share of the class map on the object": float(np.nanmedian(held)),
         **{
             name: [value, *interval]
             for name, value, interval in zip(
