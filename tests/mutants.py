@@ -109,6 +109,7 @@ TESTS = {
     "values/images": ("test_images.py",),
     "values/json": ("test_json.py",),
     "values/smoothing": ("test_smoothing.py", "test_maps.py"),
+    "values/names": ("test_cases.py",),
     "values/showing": ("test_showing.py",),
     "values/thresholds": ("test_thresholds.py",),
     "values/truth": ("test_truth.py", "test_matching.py"),

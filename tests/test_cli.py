@@ -624,7 +624,7 @@ def test_paths_are_shown_from_the_working_folder(scans, tmp_path):
         ("empty", None, "holds no images"),
         ("none*.png", None, "matches no file"),
         ("list.txt", b"# nothing\n", "no images were given"),
-        ("list.txt", b"\xff\xfe\x00", "not a UTF-8 text file"),
+        ("list.txt", b"\xff\xfe\x00", "save it as UTF-8"),
         ("list.txt", b"list.txt\n", "a list inside a list"),
         ("list.txt", b"x" * 5000 + b".png\n", "cannot be read"),
     ],

@@ -363,7 +363,7 @@ def test_where_the_name_stays_a_region_with_more_of_the_evidence_is_tried(monkey
     evidence, regions = three_spots(), []
     stays = rules._Question(where, target, near, 6.0)
     monkeypatch.setattr(stays, "evidence", lambda _: evidence)
-    monkeypatch.setattr(stays, "tried", lambda region, _: regions.append(region))
+    monkeypatch.setattr(stays, "tried", lambda region, *_: regions.append(region))
     assert not stays.hidden_decides()
     first, second = regions
     assert [bool(first[spot]) for spot in SPOTS] == [True, False, False]

@@ -17,9 +17,7 @@ def evaluate(
     references: options.References = None,
     second: options.SecondModel = None,
     policy: options.PolicyFile = None,
-    explain: Annotated[
-        bool, typer.Option("--explain/--no-explain", help=manual.say("help.explain"))
-    ] = True,
+    explain: options.Explains = True,
     conf: options.Confidence = 0.25,
     iou: options.Overlap = 0.7,
     imgsz: options.Side = None,
@@ -47,9 +45,7 @@ def evaluate(
     dataset = fitted(read, found.class_names)
     run = judge = None
     if explain:
-        given = {
-            "truth": data, "engine": engine, "images": images, "split": split, "depth": depth,
-        }  # fmt: skip
+        given = {"truth": data, "engine": engine, "images": images, "split": split, "depth": depth}
         run, judge = judging.judged_data(
             agreed, found, dataset, references=references, other=second, device=device, out=out,
             confidence=conf, iou=iou, given=given, copy_images=copy_images,

@@ -6,15 +6,12 @@ from typing import Annotated
 import typer
 
 from xai_detect.commands import manual, options, progress
-from xai_detect.errors import InputError
 
 
 def explain(
     image: Annotated[Path, typer.Argument(help=manual.say("help.image"))],
     model: options.Model = "screening",
-    classifier: Annotated[
-        bool, typer.Option("--classifier", help=manual.say("help.classifier"))
-    ] = False,
+    classifier: options.Classifies = False,
     architecture: options.Architecture = None,
     classes: options.ClassList = None,
     multi_label: options.MultiLabel = False,
@@ -45,22 +42,18 @@ def explain(
     from xai_detect.inspection.comparison import compare
     from xai_detect.values.images import load_image
 
-    if out is not None and out.suffix.lower() != ".png":
-        raise InputError(f"--out is {out}; expected a name that ends in .png")
+    questions.check_figure(out)
     words = progress.chosen_words(lang)
     contrast, setting = options.contrasted(contrast, setting)
-    columns, pixels = questions.methods(method, setting, variants), load_image(image)
-    mask = questions.marked(foreground)
+    columns, mask = questions.methods(method, setting, variants), questions.marked(foreground)
     own = prepare.described(architecture, classes, multi_label, imgsz)
-    if classifier or own is not None or preprocessing is not None or is_classifier(model):
-        found = prepare.classifier(
-            model, words, domain, device, threads, engine, preprocessing, own
-        )
-        placed = place(found, pixels)
-        targets = questions.labels(found, placed, asked)
+    whole = classifier or own is not None or preprocessing is not None or is_classifier(model)
+    if whole:
+        given = (preprocessing, own)
+        found = prepare.classifier(model, words, domain, device, threads, engine, *given)
     else:
         found = prepare.detector(model, words, domain, device, threads, imgsz, iou, engine)
-        placed = place(found, pixels)
-        targets = questions.boxes(found, placed, asked, conf, words)
+    placed = place(found, load_image(image))
+    targets = questions.targets(found, placed, asked, None if whole else conf, words)
     result = compare(found, placed, targets, columns, foreground=mask, fill=fill, contrast=contrast)
     ending.tell_comparison(result, image, found.provenance.name, out, as_json, words)

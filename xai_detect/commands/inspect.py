@@ -38,19 +38,19 @@ def inspect(
     """Find objects, say what decides each, and which detections can be trusted."""
     from xai_detect.batch import each, given, sources
     from xai_detect.commands import ending, judging, prepare, usual
-    from xai_detect.output.run import open_run
 
     paths, as_class = sources.find_sources(source), options.asked_class(asked, fail_on)
     agreed = judging.terms(budget, policy, lang, method, setting, prevalence)
     found = prepare.detector(model, agreed.words, domain, device, threads, imgsz, iou, engine)
+    known = prepare.ground_truth(truth, found.class_names, agreed.words)
     judge = judging.judge(
         found, agreed, paths, references=references, other=second, device=device, out=out,
         as_class=as_class, foreground=foreground,
     )  # fmt: skip
-    known = usual.with_usual(prepare.ground_truth(truth, found.class_names, agreed.words), judge)
+    known = usual.with_usual(known, judge)
     further = {"truth": truth, "engine": engine, "foreground": foreground, "depth": depth}
     header = judge.header(conf, iou, further, known)
-    run = open_run(out, header, prepare.command(), copy_images=copy_images)
+    run = judging.begun(out, header, copy_images)
     held = run.recognise(paths)
     judging.tell_work(judge, [path for path in paths if path not in held], conf, len(held), out)
     with progress.work(run, "inspecting", len(paths), agreed.words) as step:

@@ -213,6 +213,11 @@ def _gallery(found: Detector, others: Tried, policy: Policy) -> Gallery | None:
     return None if read is None else Gallery(found, lambda: looked_at(read()), policy.limits)
 
 
+def begun(out: Path, header: Header, copy_images: bool) -> RunWriter:
+    """A run folder, new or gone on with."""
+    return open_run(out, header, command=prepare.command(), copy_images=copy_images)
+
+
 def judged_data(
     agreed: Terms,
     found: Detector,

@@ -47,7 +47,12 @@ Setting = Annotated[
 ]
 Confidence = Annotated[float, typer.Option("--conf", min=0, max=1, help=manual.say("help.conf"))]
 Overlap = Annotated[float, typer.Option("--iou", min=0, max=1, help=manual.say("help.iou"))]
-Side = Annotated[str | None, typer.Option("--imgsz", help=manual.say("help.imgsz"))]
+Side = Annotated[
+    str | None,
+    typer.Option(
+        "--imgsz", help=manual.say("help.imgsz"), callback=lambda given: checked_sides(given)
+    ),
+]
 Depth = Annotated[
     int | None,
     typer.Option(
@@ -106,9 +111,11 @@ Kept = Annotated[
     Path | None,
     typer.Option(help=manual.say("help.kept")),
 ]
+Explains = Annotated[bool, typer.Option("--explain/--no-explain", help=manual.say("help.explain"))]
+Classifies = Annotated[bool, typer.Option("--classifier", help=manual.say("help.classifier"))]
 Copies = Annotated[
     bool,
-    typer.Option("--copy-images", help="Also keep the images, untouched, in the run folder."),
+    typer.Option("--copy-images", help=manual.say("help.copies")),
 ]
 
 
@@ -132,6 +139,15 @@ def use_depth(bits: int | None) -> int | None:
 
     read_at(bits)
     return bits
+
+
+def checked_sides(given: str | None) -> str | None:
+    """``--imgsz`` as it was typed; anything that is no size is wrong usage."""
+    try:
+        sides(given)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    return given
 
 
 def sides(given: str | int | None) -> int | tuple[int, int] | None:

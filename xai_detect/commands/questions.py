@@ -55,6 +55,33 @@ def methods(
     }
 
 
+def check_figure(out: Path | None) -> None:
+    """Check the name of the figure to write.
+
+    Raises:
+        InputError: If it is no PNG.
+    """
+    if out is not None and out.suffix.lower() != ".png":
+        raise InputError(f"--out is {out}; expected a name that ends in .png")
+
+
+def targets(
+    found: Detector,
+    image: Image,
+    asked: Sequence[str] | None,
+    confidence: float | None,
+    words: Catalogue,
+) -> list[Target]:
+    """What is asked: of a classifier, where there is no confidence, its labels; else boxes.
+
+    Raises:
+        InputError: If there is no answer, or it does not know a class.
+    """
+    if confidence is None:
+        return labels(found, image, asked)
+    return boxes(found, image, asked, confidence, words)
+
+
 def labels(classifier: Detector, image: Image, asked: Sequence[str] | None) -> list[Target]:
     """What was asked of a classifier, else its best answer.
 

@@ -194,14 +194,13 @@ class NetworkDetector:
         ]
 
     def look(
-        self, pixels: Float[Tensor, "1 3 i j"], frame: Frame, confidence: float = 0.25
-    ) -> tuple[Detections, Named]:
+        self, pixels: Float[Tensor, "b 3 i j"], frames: Sequence[Frame], confidence: float = 0.25
+    ) -> tuple[list[Detections], Named]:
         """What ``detect`` and ``named`` give, from one pass."""
         checked_threshold(confidence)
-        raw = self.raw(pixels)
-        rows = torch.arange(raw.boxes.shape[1], device=raw.boxes.device)[None]
-        found = self._select(raw.boxes[0, :, 0], raw.probabilities[0], frame, confidence)
-        return found, Named(raw, rows, None)
+        whole = self.named(pixels)
+        rows = zip(whole.raw.boxes[:, :, 0], whole.raw.probabilities, frames, strict=True)
+        return [self._select(*row, confidence) for row in rows], whole
 
     def named(self, pixels: Float[Tensor, "b 3 i j"]) -> Named:
         """Every prediction with the number of its row."""
