@@ -127,7 +127,7 @@ def test_the_worst_detections_are_named_above_all_cards(html):
 def test_the_probabilities_are_counted_in_ten_bars(page):
     bars = [one["title"] for one in page.of("li") if "title" in one]
     assert len(bars) == 10
-    assert [bar for bar in bars if not bar.endswith(": 0")] == ["0.8 to 0.9: 4"]
+    assert [bar for bar in bars if not bar.endswith(": 0")] == ["0.8-0.9: 4"]
 
 
 def card_of(html, level):
