@@ -121,7 +121,7 @@ def test_help_typed_at_a_prompt_is_in_the_language(locale, asked, start):
     code = "import sys; from xai_detect.commands import app; sys.argv[0] = 'xai-detect'; app.main()"
     page = in_locale(locale, "-c", code, "inspect", *asked, "--help")
     assert page.split("\n")[1].strip().startswith(start)
-    assert (catalogue("ko").say("help.imgsz") in page) == start.startswith("사")
+    assert (catalogue("ko").say("help.conf") in page) == start.startswith("사")
 
 
 # Pages

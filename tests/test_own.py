@@ -211,7 +211,7 @@ def test_a_wrapped_network_answers_as_the_toy_that_it_was_taken_from():
         assert torch.equal(ours, torch.autograd.grad(toy.score(pixels, target), pixels)[0])
         odds = detector.candidate(pixels, [target], frame).log_odds[0, 0, target.label]
         assert float(odds.detach().sigmoid()) == pytest.approx(target.score, abs=1e-6)
-    shared, named = detector.look(image[None], frame)
+    (shared,), named = detector.look(image[None], [frame])
     assert torch.equal(shared.scores, found.scores)
     assert named.candidates[0].tolist() == list(range(64))
 

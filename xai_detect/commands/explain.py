@@ -45,6 +45,7 @@ def explain(
     questions.check_figure(out)
     words = progress.chosen_words(lang)
     contrast, setting = options.contrasted(contrast, setting)
+    pixels = load_image(image)
     columns, mask = questions.methods(method, setting, variants), questions.marked(foreground)
     own = prepare.described(architecture, classes, multi_label, imgsz)
     whole = classifier or own is not None or preprocessing is not None or is_classifier(model)
@@ -53,7 +54,7 @@ def explain(
         found = prepare.classifier(model, words, domain, device, threads, engine, *given)
     else:
         found = prepare.detector(model, words, domain, device, threads, imgsz, iou, engine)
-    placed = place(found, load_image(image))
+    placed = place(found, pixels)
     targets = questions.targets(found, placed, asked, None if whole else conf, words)
     result = compare(found, placed, targets, columns, foreground=mask, fill=fill, contrast=contrast)
     ending.tell_comparison(result, image, found.provenance.name, out, as_json, words)
