@@ -142,8 +142,9 @@ def lines(setting: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
         f"{setting['scans']} scans of the sample that ships ({setting['detections']} detections, "
         "budget standard), copied until there are enough images. Headless Chromium on "
         f"{setting['cores']} cores (load {setting['load']:.0f}), a new browser each time, "
-        f"median of {setting['repeats']} (least to greatest). A page can be used when its script has run; it is loaded when the "
-        "pictures are that it does not leave for later. Up to 50 images are inside the page.",
+        f"median of {setting['repeats']} (least to greatest). A page can be used when its "
+        "script has run; it is loaded when the pictures are that it does not leave for later. "
+        "Up to 50 images are inside the page.",
         "",
         "| images | folder, MB | an image, MB | page, MB | written in, s | can be used after, s "
         "| loaded after, s |",
