@@ -994,6 +994,7 @@ def test_fitting_goes_on_past_a_bad_image_and_says_so(toy, scans, call, monkeypa
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_statistics(toy, scans, call, monkeypatch):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background
     write(Path("scans/b.png"), ("red", 3, 3), ("blue", 0, 6))
     write(Path("scans/c.png"), ("green", 2, 5))
     path = coco(scans)
