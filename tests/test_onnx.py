@@ -22,9 +22,7 @@ from xai_detect.errors import InputError, MissingExtraError, WeightsError
 from xai_detect.explainers.explain import explain
 from xai_detect.explainers.shapley.kernel_shap import KernelShap
 from xai_detect.inspection.image import detect, inspect
-from xai_detect.scores.scalars import class_kept
 from xai_detect.scores.survival import Survival
-from xai_detect.values.detections import Detections
 from xai_detect.values.findings import Answer, Level
 from xai_detect.values.frame import Frame
 from xai_detect.values.images import load_image
@@ -462,23 +460,6 @@ def test_presence_in_a_sealed_box_is_read_off_what_it_reports():
         for name in ("score", "presence_first", "presence_second"):
             expected = open_[name] if open_[name] > 0.01 else 0
             assert sealed[name] == pytest.approx(expected, abs=0.01), name
-
-
-def test_what_is_reported_in_a_box_by_hand():
-    found = Detections(
-        boxes=torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 8], [0, 0, 10, 4], [0, 0, 10, 10]]),
-        scores=torch.tensor([0.9, 0.8, 0.7, 0.6]),
-        labels=torch.tensor([1, 1, 2, 0]),
-        candidates=torch.arange(4),
-        proposals=torch.zeros(4, 4),
-        image_size=(20, 20),
-        class_names=("a", "b", "c", "d"),
-    )
-    box = (0.0, 0.0, 10.0, 10.0)
-    torch.testing.assert_close(class_kept(found, box), torch.tensor([0.6, 0.9, 0.0, 0.0]))
-    lower = class_kept(found, (0.0, 0.0, 10.0, 5.0))
-    torch.testing.assert_close(lower, torch.tensor([0.6, 0.9, 0.7, 0.0]))
-    assert not class_kept(Detections.empty((20, 20), ("a", "b")), box).any()
 
 
 def test_a_method_that_needs_gradients_names_those_that_work(raw_file, sealed_file):

@@ -164,10 +164,14 @@ def to_image(
             return Image.fromarray(views.overview(shown, language))
         shown.detections.target(row)
         return Image.fromarray(views.view(shown, row, language))
-    figure = _plot_map(shown, image, "auto", None).figure
+    return Image.open(io.BytesIO(_png(_plot_map(shown, image, "auto", None)))).convert("RGB")
+
+
+def _png(axes: Axes) -> bytes:
+    """The figure that axes are on."""
     stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream)
-    return Image.open(io.BytesIO(stream.getvalue())).convert("RGB")
+    FigureCanvasAgg(axes.figure).print_png(stream)
+    return stream.getvalue()
 
 
 def to_arrow(shown: Inspection | Run) -> pa.Table:
@@ -222,10 +226,7 @@ def _folded(shown: Inspection, row: int) -> str:
 
 @html.register
 def _explanation(shown: Explanation) -> str:
-    figure = _plot_map(shown, None, "contours", None).figure
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(stream)
-    uri = data_uri(stream.getvalue(), ".png")
+    uri = data_uri(_png(_plot_map(shown, None, "contours", None)), ".png")
     words = escaping.escape(repr(shown))
     return f'<figure><img src="{uri}" alt="{words}"><figcaption>{words}</figcaption></figure>'
 

@@ -280,17 +280,6 @@ def _overlaps(
         yield overlap / union.clamp_(min=torch.finfo(overlap.dtype).tiny)
 
 
-def class_kept(found: Detections, box: Box) -> Float[Tensor, "c"]:
-    """How well each class is reported in a box: ``class_survival`` over final detections.
-
-    0 where nothing is reported, which for a sealed black box need not mean that nothing was seen.
-    """
-    overlap = boxes.iou(torch.tensor([box]), found.boxes)[0]
-    scores = torch.where(overlap >= SAME_OBJECT, found.scores, 0.0)
-    none = torch.zeros(len(found.class_names))
-    return none.scatter_reduce(0, found.labels, scores, "amax")
-
-
 def kept(found: Detections, targets: Sequence[Target]) -> Float[Tensor, "k"]:
     """The scalar ``post_nms`` of each target: ``max_raw`` over final detections; 0 without any.
 

@@ -30,7 +30,7 @@ from xai_detect.values.findings import Inspection
 from xai_detect.words.catalogue import Catalogue
 
 CAPTION = 40
-"""Height of a view's top line, which repeats the verdict; the rest stands without it."""
+"""Height of a view's top line, which repeats the verdict."""
 
 _TITLE, _FOOT, _MARGIN, _GAP = 28, 74, 10, 12
 _READABLE = 1200  # wider pages are often shown reduced, so their words grow with them
@@ -62,11 +62,6 @@ def view(inspection: Inspection, row: int, language: str = "en") -> np.ndarray:
     if what.layers:
         _legend(canvas, words)
     return canvas
-
-
-def body(picture: np.ndarray) -> np.ndarray:
-    """A view without its caption, for pages that say the verdict in text."""
-    return picture[CAPTION:]
 
 
 def overview(inspection: Inspection, language: str = "en") -> np.ndarray:

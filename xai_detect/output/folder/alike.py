@@ -5,6 +5,7 @@ Everything read back is checked like any other input: a run folder may come from
 
 from collections.abc import Sequence
 
+from xai_detect.output.folder.outcomes import by_detection
 from xai_detect.values.findings import Alike
 from xai_detect.values.json import Json, as_box, as_list, as_mapping, as_number, as_text, number
 
@@ -35,9 +36,7 @@ def alike_from_json(content: object, count: int) -> tuple[tuple[Alike, ...], ...
         TypeError: If something is of another kind.
         ValueError: If something is impossible.
     """
-    rows = as_list(content)
-    if rows and len(rows) != count:
-        raise ValueError(f"similar detections of {len(rows)} detections for {count}")
+    rows = by_detection(content, count, "similar detections")
     return tuple(tuple(_alike(as_mapping(row)) for row in as_list(beside)) for beside in rows)
 
 

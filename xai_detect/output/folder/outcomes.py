@@ -100,6 +100,19 @@ def _parts_to_json(found: PartsFound) -> dict[str, Json]:
     }
 
 
+def by_detection(content: object, count: int, what: str) -> list[Json]:
+    """A list with an entry for each detection, or for none at all.
+
+    Raises:
+        TypeError: If it is no list.
+        ValueError: If it is of other detections.
+    """
+    rows = as_list(content)
+    if rows and len(rows) != count:
+        raise ValueError(f"{what} of {len(rows)} detections for {count}")
+    return rows
+
+
 def parts_from_json(content: object, count: int) -> tuple[PartsFound | None, ...]:
     """Read them back.
 
@@ -112,9 +125,7 @@ def parts_from_json(content: object, count: int) -> tuple[PartsFound | None, ...
         TypeError: If something is of another kind.
         ValueError: If something is impossible.
     """
-    rows = as_list(content)
-    if rows and len(rows) != count:
-        raise ValueError(f"parts of {len(rows)} detections for {count}")
+    rows = by_detection(content, count, "parts")
     return tuple(None if row is None else _parts(as_mapping(row)) for row in rows)
 
 
@@ -148,9 +159,7 @@ def _lookalike_to_json(found: Lookalike) -> dict[str, Json]:
 
 def lookalikes_from_json(content: object, count: int) -> tuple[Lookalike | None, ...]:
     """Read them back; see ``parts_from_json``."""
-    rows = as_list(content)
-    if rows and len(rows) != count:
-        raise ValueError(f"annotated classes of {len(rows)} detections for {count}")
+    rows = by_detection(content, count, "annotated classes")
     return tuple(None if row is None else _lookalike(as_mapping(row)) for row in rows)
 
 
