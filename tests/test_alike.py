@@ -53,6 +53,11 @@ def named(found):
     return [(near.confirmed.source, round(near.similarity, 3)) for near in found]
 
 
+def test_a_confirmed_image_is_shown_as_it_was_seen():
+    one = replace(held("a", 1.0, 1.0), content=torch.full((3, 8, 8), 51, dtype=torch.uint8))
+    assert one.placed().image.unique().tolist() == pytest.approx([0.2])
+
+
 def test_the_nearest_by_hand():
     known = [
         held("far", 0.0, 0.0, 1.0),

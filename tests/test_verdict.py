@@ -317,5 +317,10 @@ def test_there_are_three_budgets_each_dearer_than_the_one_before():
         for buys in ("search", "finer", "repeat"):
             assert getattr(less, buys) <= getattr(more, buys)
     assert BUDGETS["quick"].maps is None
+    assert [tier.references for tier in tiers] == [0, 4, 8]
+    coarse, fine = (BUDGETS[name].maps for name in ("standard", "full"))
+    assert fine.first >= 2 * coarse.first
+    assert fine.most >= 4 * coarse.most
+    assert fine.tolerance < coarse.tolerance
     with pytest.raises(InputError, match="no budget 'cheap'; choose from quick, standard, full"):
         budget_named("cheap")
